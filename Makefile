@@ -1,0 +1,72 @@
+# On a fresh machine with Python 3.11 or newer, git, make and a C compiler, `make demo` and `make test` need nothing else:
+# everything is installed from .ci/requirements-dev.txt, hashes checked, into .venv.
+
+VENV    := .venv
+BIN     := $(VENV)/bin
+READY   := $(VENV)/.ready
+WORKERS ?= 2
+UPGRADE ?= --upgrade
+
+# The first that is new enough and can make a venv; looked for only when one is to be made. `make PYTHON=...` overrules it.
+USABLE  := import ensurepip, ssl, sys, venv; sys.exit(sys.version_info < (3, 11))
+PYTHON  ?= $(shell for python in python3.13 python3.12 python3.11 python3; do \
+	if $$python -c '$(USABLE)' >/dev/null 2>&1; then echo $$python; break; fi; done)
+
+# Twice quiet: errors only. Hints about old packaging of somebody else help nobody here.
+PIP     := $(BIN)/python -m pip -qq --disable-pip-version-check
+PYTEST  := $(BIN)/python -m pytest --no-header
+COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --generate-hashes --no-header
+
+# One word on success, everything on failure.
+step = @printf '  %-14s' '$(1)'; if output=$$($(2) 2>&1); then echo ok; else echo failed; printf '%s\n' "$$output"; exit 1; fi
+
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+.PHONY: help demo test lint fmt bench lock clean
+
+help: ## Show what can be made
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+
+demo: $(READY) ## Show the whole product on this machine in one command
+	@$(BIN)/authproxy demo
+
+test: lint ## Lint, then run every test
+	@echo 'tests, $(WORKERS) at a time'
+	@$(PYTEST) -n $(WORKERS) -m 'not promise'
+	@echo 'promises to the operator, against the real process'
+	@$(PYTEST) -m promise
+
+lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
+	@echo 'lint'
+	$(call step,format,$(BIN)/ruff format --check)
+	$(call step,rules,$(BIN)/ruff check)
+	$(call step,imports,$(BIN)/lint-imports)
+	$(call step,types,$(BIN)/mypy)
+	$(call step,docstrings,$(BIN)/interrogate -vv authproxy)
+	$(call step,spelling,$(BIN)/codespell)
+
+fmt: $(READY) ## Format the code and repair what can be repaired
+	@$(BIN)/ruff format
+	@$(BIN)/ruff check --fix
+
+bench: $(READY) ## Measure this proxy beside others
+	@$(BIN)/python tests/bench/run.py
+
+lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions that still fit)
+	@$(PIP) install uv
+	@$(COMPILE) $(UPGRADE) pyproject.toml -o .ci/requirements.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
+
+clean: ## Remove everything that make and the tools have made
+	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A venv whose interpreter has gone is made anew. hatchling is locked too, so the build needs no isolation.
+$(READY): .ci/requirements-dev.txt pyproject.toml
+	@$(BIN)/python -c '$(USABLE)' 2>/dev/null || { \
+		python='$(PYTHON)'; \
+		test -n "$$python" || { echo 'make: no Python 3.11 or newer with venv here (Debian: apt-get install python3 python3-venv), or say make PYTHON=/path/to/python' >&2; exit 1; }; \
+		echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); }
+	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
+	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@

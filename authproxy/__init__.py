@@ -1,0 +1,1 @@
+"""authproxy: a TLS front door for legacy services."""

@@ -1,0 +1,106 @@
+"""Kind `file`: rows in a YAML file, or in turvata's EDN.
+
+Why the whole file is read at every poll and only its digest decides: the time stamps of a file may stay what they were
+across two quick writes, and reading a megabyte costs two milliseconds in a thread; parsing it costs two hundred.
+"""
+
+import hashlib
+import os
+import stat
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+from typing import Final, Literal, final
+
+from typing_extensions import override
+
+from authproxy.catalogs.edn_rows import read_edn
+from authproxy.catalogs.index import Index
+from authproxy.catalogs.interface import Catalog, CatalogKind, OpenCatalogs, Reloaded
+from authproxy.catalogs.yaml_rows import read_yaml
+from authproxy.core.record import TokenRecord, UserId
+from authproxy.errors import MaterialError
+from authproxy.options import Duration, LocalPath, Options
+
+# A hundred thousand rows; what is larger wants a database, and a mistaken path (a disk, a log) is noticed.
+MAX_FILE_BYTES: Final = 64 * 1024 * 1024
+
+
+class FileOptions(Options):
+    """Rows in a file."""
+
+    kind: Literal["file"]
+    """Where the rows are."""
+    file: LocalPath
+    """The token file: EDN as turvata writes it when the name ends in `.edn`, else YAML."""
+    poll: Duration = timedelta(seconds=5)
+    """How often to look whether the file has changed; 0 for at a reload only."""
+
+
+@final
+class FileCatalog(Catalog):
+    """The rows of one file, all in memory; a `Reloadable`.
+
+    A bad row disables its user and nobody else. A file that cannot be read, or told apart into rows, leaves the old rows
+    in place: it is probably half written.
+    """
+
+    def __init__(self, path: Path, poll: timedelta | None) -> None:
+        """Read the file once; raises MaterialError."""
+        self.poll = poll
+        self._path = path
+        self._digest = b""
+        self._index = Index()
+        self._reloaded = Reloaded(changed=False, records=0)
+        self.reload()
+
+    @override
+    def peek(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        return self._index.find(zone, user_id)
+
+    @override
+    async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        return self._index.find(zone, user_id)
+
+    @override
+    async def aclose(self) -> None:
+        pass
+
+    def reload(self) -> Reloaded:
+        """Read the file again; MaterialError: the old rows stay."""
+        data = _read(self._path)
+        digest = hashlib.sha256(data).digest()
+        if digest == self._digest:
+            return replace(self._reloaded, changed=False)
+        parse = read_edn if self._path.suffix.lower() == ".edn" else read_yaml
+        sheet = parse(data, str(self._path))
+        self._index = Index(sheet.records)
+        self._digest = digest
+        self._reloaded = Reloaded(changed=True, records=sheet.good, problems=sheet.problems, notes=sheet.notes)
+        return self._reloaded
+
+
+def _read(path: Path) -> bytes:
+    try:
+        # Not to wait for a writer if somebody put a pipe there.
+        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
+            before = os.fstat(file.fileno())
+            if not stat.S_ISREG(before.st_mode):
+                raise MaterialError(str(path), "is not a file")
+            data = file.read(MAX_FILE_BYTES + 1)
+            after = os.fstat(file.fileno())
+    except OSError as error:
+        reason = error.strerror or "cannot be read"
+        raise MaterialError(str(path), reason[:1].lower() + reason[1:]) from error
+    if len(data) > MAX_FILE_BYTES:
+        raise MaterialError(str(path), f"is larger than {MAX_FILE_BYTES} bytes")
+    if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
+        raise MaterialError(str(path), "was written to while it was read: it is tried again at the next poll")
+    return data
+
+
+def _open(options: FileOptions, _: OpenCatalogs) -> Catalog:
+    return FileCatalog(options.file, options.poll or None)
+
+
+kind = CatalogKind(options=FileOptions, open=_open, bounded=True)

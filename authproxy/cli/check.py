@@ -1,0 +1,57 @@
+"""`authproxy check`: the road of a start, without its last step."""
+
+import json
+import os
+from collections.abc import Coroutine
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+
+from authproxy.cli.common import config_option, json_option, load_settings
+
+
+@click.command(name="check")
+@config_option
+@click.option("--strict", is_flag=True, help="Fail on notes and rejected rows too.")
+@json_option
+@click.pass_context
+def command(context: click.Context, config: Path, strict: bool, as_json: bool) -> None:
+    """Check a configuration, the keys, secrets and catalogs it names, and that its TLS shakes hands.
+
+    \b
+    Example:  authproxy check -c /etc/authproxy/authproxy.yaml
+    """
+    from authproxy.catalogs.interface import Reloadable
+    from authproxy.core.stats import Stats
+    from authproxy.daemon.prepare import Workshop, prepare, read_inputs
+
+    def never(work: Coroutine[None, None, None]) -> None:
+        work.close()
+
+    loaded = load_settings(config)
+    workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
+    now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
+    prepared = prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)
+    problems = []
+    notes = list(prepared.notes)
+    records = {}
+    for name, opened in prepared.catalogs.items():
+        if isinstance(opened.catalog, Reloadable):
+            reloaded = opened.catalog.reload()
+            records[name] = reloaded.records
+            problems += reloaded.problems
+            notes += reloaded.notes
+    settings = loaded.settings
+    if as_json:
+        click.echo(json.dumps({
+            "config": str(config), "files": [str(file) for file in loaded.files], "notes": notes, "rejected": problems,
+            "listeners": list(settings.listeners), "routes": len(settings.routes), "records": records,
+        }, indent=2))  # fmt: skip
+    else:
+        for line in (*problems, *notes):
+            click.echo(f"note: {line}", err=True)
+        users = "".join(f", {count} users in {name}" for name, count in records.items())
+        click.echo(f"{config}: good: {len(settings.listeners)} listeners, {len(settings.routes)} routes{users}")
+    if strict and (problems or notes):
+        context.exit(1)

@@ -1,0 +1,96 @@
+"""Counters that the hot path bumps and a scrape reads: plain integers, no locks, no label look-ups."""
+
+from bisect import bisect_left
+from typing import Final
+
+# Upper bounds in seconds; from well below a local service's answer to a slow report.
+BUCKETS: Final = (0.0005, 0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+
+
+class Histogram:
+    """Counts durations by bucket."""
+
+    __slots__ = ("counts", "total")
+
+    def __init__(self) -> None:
+        self.counts = [0] * (len(BUCKETS) + 1)
+        """Not cumulative; the last one is above every bound."""
+        self.total = 0.0
+        """Seconds."""
+
+    def add(self, seconds: float) -> None:
+        """Count one duration."""
+        self.counts[bisect_left(BUCKETS, seconds)] += 1
+        self.total += seconds
+
+
+class RouteStats:
+    """What is counted for one route; lives as long as the process, across reloads."""
+
+    __slots__ = ("duration", "received_bytes", "reasons", "sent_bytes", "statuses", "upstream")
+
+    def __init__(self) -> None:
+        self.statuses: dict[int, int] = {}
+        """Answers by status."""
+        self.reasons: dict[str, int] = {}
+        """Refusals by reason."""
+        self.duration = Histogram()
+        """From the end of the request's head to the last byte of the answer."""
+        self.upstream = Histogram()
+        """From the request's head written to the answer's head read."""
+        self.received_bytes = 0
+        """Payload of request bodies."""
+        self.sent_bytes = 0
+        """Payload of answers."""
+
+
+class UpstreamStats:
+    """What is counted for one upstream; lives as long as the process."""
+
+    __slots__ = ("connect_failures", "connects", "failures", "retries", "reused")
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.connect_failures = 0
+        self.reused = 0
+        self.retries = 0
+        self.failures: dict[str, int] = {}
+        """Requests that ended with 502 or 504, by reason."""
+
+
+class ListenerStats:
+    """What is counted for one listener; lives as long as the process."""
+
+    __slots__ = ("accepted", "handshake_failures", "handshakes", "open")
+
+    def __init__(self) -> None:
+        self.accepted = 0
+        self.handshakes = 0
+        self.handshake_failures: dict[str, int] = {}
+        self.open = 0
+
+
+class Stats:
+    """All counters of a process, by the names of the configuration."""
+
+    __slots__ = ("listeners", "routes", "unrouted", "upstreams")
+
+    def __init__(self) -> None:
+        self.routes: dict[tuple[str, str], RouteStats] = {}
+        """By route and zone (empty for public routes)."""
+        self.upstreams: dict[str, UpstreamStats] = {}
+        self.listeners: dict[str, ListenerStats] = {}
+        self.unrouted = RouteStats()
+        """Requests that were refused before a route was known."""
+
+    def route(self, name: str, zone: str) -> RouteStats:
+        """Return the counters of a route; the same ones every time."""
+        return self.routes.setdefault((name, zone), RouteStats())
+
+    def upstream(self, name: str) -> UpstreamStats:
+        """Return the counters of an upstream; the same ones every time."""
+        return self.upstreams.setdefault(name, UpstreamStats())
+
+    def listener(self, name: str) -> ListenerStats:
+        """Return the counters of a listener; the same ones every time."""
+        return self.listeners.setdefault(name, ListenerStats())

@@ -1,0 +1,209 @@
+"""Settings and material become a Runtime. The only module that knows every concrete class."""
+
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Final
+
+from authproxy.catalogs.interface import Catalog
+from authproxy.core.decision import AllowRules, TokenRules
+from authproxy.core.names import RequestNames
+from authproxy.core.pepper import Pepper
+from authproxy.core.record import UserId
+from authproxy.core.route import Pattern, RouteTable
+from authproxy.core.stats import Stats
+from authproxy.daemon.material import Material, Sources, gather
+from authproxy.errors import ConfigError
+from authproxy.http1.request import HeadLimits
+from authproxy.keystore import client_context, fingerprint
+from authproxy.runtime import HeaderRules, IdentityValue, Listener, Rewrite, Route, Runtime, Times, Zone
+from authproxy.settings.addresses import UnixSocket, Url
+from authproxy.settings.routes import HeaderValue
+from authproxy.settings.routes import Route as RouteSettings
+from authproxy.settings.upstreams import Upstream as UpstreamSettings
+from authproxy.upstream.pool import Endpoint, Spawn, Upstream, UpstreamTimes
+
+_UNQUOTED: Final = str.maketrans({'"': "'", "\\": "/"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Parts:
+    """What a Runtime is made from, beside the settings."""
+
+    sources: Sources
+    material: Material
+    catalogs: Mapping[str, Catalog]
+    stats: Stats
+    spawn: Spawn
+    previous: Mapping[str, tuple[object, Upstream]] = field(default_factory=dict)
+    """The upstreams at work with what they were made from; an equal one is used on, with its connections."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Built:
+    """A Runtime, and what the next build may use again."""
+
+    runtime: Runtime
+    upstreams: Mapping[str, tuple[object, Upstream]]
+
+
+def build(parts: Parts, generation: int) -> Built:
+    """Return a whole Runtime; nothing that is at work is touched.
+
+    Raises:
+        ConfigError: with every problem; SecretError when a secret is among them.
+    """
+    settings = parts.sources.loaded.settings
+    zones = gather(parts.sources.loaded, "zones", settings.zones, lambda name: _zone(parts, name))
+    upstreams = gather(parts.sources.loaded, "upstreams", settings.upstreams, lambda name: _upstream(parts, name))
+    by_name = {name: upstream for name, (_, upstream) in upstreams.items()}
+    routes = [_route(parts, index, zones, by_name) for index in range(len(settings.routes))]
+    runtime = Runtime(
+        generation=generation,
+        listeners={name: _listener(parts, name, routes) for name in settings.listeners},
+        zones=zones,
+        upstreams=by_name,
+        identity=tuple((name.encode() + b": ", IdentityValue(what)) for name, what in settings.identity.headers.items()),
+        trusted=settings.trusted_proxies,
+    )
+    return Built(runtime=runtime, upstreams=upstreams)
+
+
+def _zone(parts: Parts, name: str) -> Zone:
+    settings = parts.sources.loaded.settings.zones[name]
+    peppers = tuple(
+        Pepper(parts.sources.pepper(reference, "zones", name, "peppers", index))
+        for index, reference in enumerate(settings.peppers)
+    )
+    return Zone(
+        name=name,
+        rules=TokenRules(zone=name, prefix=settings.prefix.lower().encode(), peppers=peppers),
+        catalog=parts.catalogs[settings.catalog],
+    )
+
+
+def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
+    settings = parts.sources.loaded.settings.upstreams[name]
+    material = parts.material
+    trust = None if settings.trust is None else material.truststores[settings.trust]
+    own = None if settings.keystore is None else material.keystores[settings.keystore]
+    made_from = (
+        settings,
+        None if trust is None else trust.fingerprint,
+        None if own is None else tuple(fingerprint(certificate) for certificate in own.chain),
+    )
+    before = parts.previous.get(name)
+    if before is not None and before[0] == made_from:
+        return before
+    context = client_context(trust, own) if any(url.tls for url in settings.urls) else None
+    endpoints = tuple(_endpoint(settings, url, context) for url in settings.urls)
+    times = UpstreamTimes(
+        connect=settings.timeouts.connect.total_seconds(),
+        response_head=settings.timeouts.response_head.total_seconds(),
+        idle=settings.timeouts.idle.total_seconds(),
+    )
+    return made_from, Upstream(name, endpoints, times, parts.stats.upstream(name), parts.spawn)
+
+
+def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None) -> Endpoint:
+    address = url.address
+    if isinstance(address, UnixSocket):
+        return Endpoint(unix=address.path, authority=b"localhost")
+    default = address.port == (443 if url.tls else 80)
+    authority = str(address).rpartition(":")[0] if default else str(address)
+    return Endpoint(
+        host=address.host,
+        port=address.port,
+        context=context if url.tls else None,
+        server_name=(settings.server_name or address.host) if url.tls else "",
+        authority=authority.encode(),
+    )
+
+
+def _route(parts: Parts, index: int, zones: Mapping[str, Zone], upstreams: Mapping[str, Upstream]) -> Route:
+    settings = parts.sources.loaded.settings.routes[index]
+    zone = None if settings.public or settings.zone is None else zones[settings.zone]
+    upstream = upstreams[settings.upstream]
+    reuse = parts.sources.loaded.settings.upstreams[settings.upstream].reuse_after_body
+    own_host = parts.sources.loaded.settings.upstreams[settings.upstream].host == "upstream"
+    name = (settings.name or f"{settings.host or ''}{settings.path}").translate(_UNQUOTED)
+    return Route(
+        name=name,
+        upstream=upstream,
+        stats=parts.stats.route(name, "" if zone is None else zone.name),
+        zone=zone,
+        allow=_allow(settings),
+        methods=None if settings.methods is None else frozenset(method.encode() for method in settings.methods),
+        unusual=frozenset(settings.unusual_path),
+        upgrades=frozenset(protocol.lower().encode() for protocol in settings.upgrades),
+        body_methods=frozenset(method.encode() for method in settings.body_methods),
+        max_body=settings.max_body,
+        forward_credentials=settings.unsafe_forward_credentials,
+        rewrite=_rewrite(settings),
+        upstream_host=upstream.authority if own_host else None,
+        reuse_after_body=reuse,
+        request=_header_rules(parts, index, "request", settings.headers.request),
+        response=_header_rules(parts, index, "response", settings.headers.response),
+    )
+
+
+def _allow(settings: RouteSettings) -> AllowRules | None:
+    if settings.allow is None:
+        return None
+    return AllowRules(
+        users=frozenset(UserId(user.bytes) for user in settings.allow.users),
+        groups=frozenset(settings.allow.groups),
+        networks=tuple(settings.allow.networks),
+    )
+
+
+def _rewrite(settings: RouteSettings) -> Rewrite | None:
+    if settings.strip_prefix is not None:
+        return Rewrite(prefix=settings.strip_prefix.rstrip("/").encode(), replacement=b"")
+    if settings.rewrite is not None:
+        prefix = settings.path if settings.exact else settings.path.rstrip("/")
+        return Rewrite(prefix=prefix.encode(), replacement=settings.rewrite.rstrip("/").encode())
+    return None
+
+
+def _header_rules(parts: Parts, index: int, side: str, values: Mapping[str, HeaderValue]) -> HeaderRules | None:
+    if not values:
+        return None
+    lines = b""
+    for name, value in values.items():
+        if value is None:
+            continue
+        path = ("routes", index, "headers", side, name)
+        text = value.encode() if isinstance(value, str) else parts.sources.secret(value, *path).reveal()
+        if b"\r" in text or b"\n" in text or b"\0" in text:
+            raise ConfigError(f"{parts.sources.loaded.where(*path)}: a header's value is one line")
+        lines += b"%b: %b\r\n" % (name.encode(), text)
+    return HeaderRules(set_lines=lines, dropped=frozenset(name.lower().encode() for name in values))
+
+
+def _listener(parts: Parts, name: str, routes: list[Route]) -> Listener:
+    settings = parts.sources.loaded.settings
+    own = settings.listeners[name]
+    served = [
+        (Pattern(described.host, described.path, described.exact), route)
+        for described, route in zip(settings.routes, routes, strict=True)
+        if name in described.listeners
+    ]
+    limits, times = settings.limits, settings.timeouts
+    hsts = None if own.hsts is None else int(own.hsts.total_seconds())
+    return Listener(
+        name=name,
+        names=RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names),
+        routes=RouteTable(served),
+        limits=HeadLimits(head=limits.head, line=limits.line, fields=limits.fields),
+        times=Times(
+            handshake=times.handshake.total_seconds(),
+            head=times.head.total_seconds(),
+            body_idle=times.body_idle.total_seconds(),
+            keep_alive=times.keep_alive.total_seconds(),
+            tunnel_idle=times.tunnel_idle.total_seconds(),
+        ),
+        health=None if own.health is None else own.health.encode(),
+        hsts=None if hsts is None else b"Strict-Transport-Security: max-age=%d\r\n" % hsts,
+    )
+

@@ -1,0 +1,113 @@
+"""The listening sockets of a configuration, opened before the swap and closed after it."""
+
+import asyncio
+import socket
+from collections.abc import Callable, Mapping
+
+from authproxy import events
+from authproxy.core.stats import Stats
+from authproxy.daemon import log
+from authproxy.daemon.material import gather
+from authproxy.door.acceptor import Acceptor
+from authproxy.door.contexts import Contexts
+from authproxy.door.sockets import Bind, listen
+from authproxy.edge.server import EdgeServer, OwnPage
+from authproxy.edge.services import Services
+from authproxy.settings import Loaded
+from authproxy.settings.addresses import Address, UnixSocket
+
+_LOG = log.get("authproxy.door")
+# A port scan or a broken client must not write the log full; the metric counts every one.
+_LINES_A_SECOND = 1.0
+
+
+def bind_of(address: Address) -> Bind:
+    """Return where to listen, as the door sees it."""
+    if isinstance(address, UnixSocket):
+        return Bind(unix=address.path)
+    host = {"localhost": "127.0.0.1"}.get(address.host, address.host)
+    return Bind(host=host, port=address.port)
+
+
+class Doors:
+    """All acceptors of the process."""
+
+    def __init__(self, services: Services, stats: Stats, page: OwnPage, monotonic: Callable[[], float]) -> None:
+        self._services = services
+        self._stats = stats
+        self._page = page
+        self._monotonic = monotonic
+        self._acceptors: dict[str, Acceptor] = {}
+        self._sockets: dict[tuple[str, Bind], socket.socket] = {}
+        self._next_line = 0.0
+
+    def open_new(self, loaded: Loaded) -> dict[tuple[str, Bind], socket.socket]:
+        """Return sockets for every `bind` that is not open yet; nothing accepts on them so far.
+
+        Raises:
+            ConfigError: an address cannot be had; those already opened are closed again.
+        """
+        opened: dict[tuple[str, Bind], socket.socket] = {}
+        held = {bind for _, bind in self._sockets}
+
+        def open_all(name: str) -> None:
+            for address in loaded.settings.listeners[name].bind:
+                key = name, bind_of(address)
+                if key in self._sockets:
+                    continue
+                if key[1] in held:
+                    # The address moved to a listener of another name: the same socket goes on there.
+                    opened[key] = next(wire for (_, bind), wire in self._sockets.items() if bind == key[1]).dup()
+                else:
+                    opened[key] = listen(key[1])
+
+        try:
+            gather(loaded, "listeners", loaded.settings.listeners, open_all)
+        except BaseException:
+            for wire in opened.values():
+                wire.close()
+            raise
+        return opened
+
+    def apply(
+        self, loaded: Loaded, contexts: Mapping[str, Contexts], opened: Mapping[tuple[str, Bind], socket.socket]
+    ) -> None:
+        """Swap the TLS contexts of all listeners, accept on the new sockets, close those that are no longer named."""
+        listeners = loaded.settings.listeners
+        handshake = loaded.settings.timeouts.handshake.total_seconds()
+        for name, chosen in contexts.items():
+            acceptor = self._acceptors.get(name) or self._make(name, chosen, handshake)
+            acceptor.contexts = chosen
+            acceptor.handshake = handshake
+        for key, wire in opened.items():
+            self._sockets[key] = wire
+            self._acceptors[key[0]].add(wire)
+            _LOG.info(events.LISTENER_OPENED, listener=key[0], bind=str(key[1]))
+        wanted = {(name, bind_of(address)) for name, listener in listeners.items() for address in listener.bind}
+        for key in [key for key in self._sockets if key not in wanted]:
+            self._acceptors[key[0]].remove(self._sockets.pop(key))
+            _LOG.info(events.LISTENER_CLOSED, listener=key[0], bind=str(key[1]))
+
+    def close(self) -> None:
+        """Accept no more."""
+        for acceptor in self._acceptors.values():
+            acceptor.close()
+        self._sockets.clear()
+
+    def _make(self, name: str, contexts: Contexts, handshake: float) -> Acceptor:
+        server = EdgeServer(self._services, name, self._page, asyncio.get_running_loop())
+
+        def report(address: str, reason: str, detail: str) -> None:
+            now = self._monotonic()
+            if now < self._next_line:
+                return
+            self._next_line = now + _LINES_A_SECOND
+            event = events.ACCEPT_FAILED if reason == "exhausted" else events.HANDSHAKE_FAILED
+            _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
+
+        acceptor = Acceptor(
+            server.connection, contexts, handshake=handshake, stats=self._stats.listener(name),
+            spawn=self._services.spawn, report=report,
+        )  # fmt: skip
+        self._acceptors[name] = acceptor
+        return acceptor

@@ -1,0 +1,177 @@
+"""Reads what a configuration names: keys and trust. Nothing here changes what is at work."""
+
+import ssl
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TypeVar
+
+from authproxy import keystore as keys
+from authproxy.core.secret import Secret
+from authproxy.door.contexts import Contexts
+from authproxy.errors import ConfigError, MaterialError, SecretError
+from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, ServerContext, Truststore
+from authproxy.options import SecretRef
+from authproxy.settings import Loaded
+from authproxy.settings.listeners import ClientCertificates as ClientSettings
+from authproxy.settings.secrets import read_pepper, read_secret
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Material:
+    """Keys and trust, read and checked."""
+
+    keystores: Mapping[str, Keystore] = field(default_factory=dict)
+    truststores: Mapping[str, Truststore] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Sources:
+    """Where secrets come from, and what was found out on the way."""
+
+    loaded: Loaded
+    environ: Mapping[str, str]
+    notes: list[str] = field(default_factory=list)
+    """What is accepted but should be known, one line each."""
+
+    def secret(self, reference: SecretRef, *path: str | int) -> Secret[bytes]:
+        """Return the secret that the configuration refers to at `path`; raises SecretError."""
+        return read_secret(reference, self.environ, where=self.loaded.where(*path), notes=self.notes)
+
+    def pepper(self, reference: SecretRef, *path: str | int) -> Secret[bytes]:
+        """Return the pepper that the configuration refers to at `path`; raises SecretError."""
+        return read_pepper(reference, self.environ, where=self.loaded.where(*path), notes=self.notes)
+
+
+def gather(loaded: Loaded, section: str, names: Mapping[str, object], read: Callable[[str], T]) -> dict[str, T]:
+    """Return `read(name)` for every name, or raise one ConfigError with every problem.
+
+    Raises:
+        ConfigError: some could not be read; SecretError when a secret is among them.
+    """
+    found: dict[str, T] = {}
+    problems: list[str] = []
+    exposed = False
+    for name in names:
+        try:
+            found[name] = read(name)
+        except ConfigError as error:
+            exposed = exposed or isinstance(error, SecretError)
+            problems += [_placed(loaded.where(section, name), problem) for problem in error.problems]
+        except MaterialError as error:
+            problems.append(f"{loaded.where(section, name)}: {error}")
+    if problems:
+        raise SecretError(*problems) if exposed else ConfigError(*problems)
+    return found
+
+
+def _placed(where: str, problem: str) -> str:
+    # A problem that already names its place in a configuration file keeps it.
+    return problem if problem.startswith(where.partition(":")[0] + ":") else f"{where}: {problem}"
+
+
+def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore]) -> dict[str, Keystore]:
+    """Return every keystore, checked for the roles that the configuration gives it.
+
+    One that is unchanged since `old` is not judged again: if it has expired meanwhile, it warns and stays.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    loaded = sources.loaded
+
+    def read(name: str) -> Keystore:
+        made = _read_keystore(name, sources)
+        sources.notes.extend(f"{loaded.where('keystores', name)}: {note}" for note in made.notes)
+        before = old.get(name)
+        if before is None or keys.fingerprint(before.leaf) != keys.fingerprint(made.leaf):
+            names = _names_for(loaded, name)
+            if before is not None:
+                names |= {host for host in _hosts_served_with(loaded, name) if before.covers(host)}
+            for role in _roles(loaded, name):
+                keys.check(made, role, now, sorted(names) if role is Role.SERVER else ())
+        return made
+
+    return gather(loaded, "keystores", loaded.settings.keystores, read)
+
+
+def _read_keystore(name: str, sources: Sources) -> Keystore:
+    settings = sources.loaded.settings.keystores[name]
+    reference = settings.password
+    password = None if reference is None else sources.secret(reference, "keystores", name, "password")
+    if settings.file is not None:
+        return keys.load_file(name, settings.file, password)
+    if settings.certificate is not None and settings.key is not None:
+        return keys.load_pem_pair(name, settings.certificate, settings.key, password)
+    variable = settings.env or ""
+    text = sources.environ.get(variable)
+    if text is None:
+        raise SecretError(f"environment variable {variable}: is not set")
+    return keys.load_text(name, text, f"${variable}", password)
+
+
+def _roles(loaded: Loaded, name: str) -> list[Role]:
+    settings = loaded.settings
+    serving = any(name in {listener.keystore, *listener.sni.values()} for listener in settings.listeners.values())
+    serving = serving or (settings.ops is not None and settings.ops.keystore == name)
+    presenting = any(upstream.keystore == name for upstream in settings.upstreams.values())
+    return [Role.SERVER] * serving + [Role.CLIENT] * presenting
+
+
+def _names_for(loaded: Loaded, name: str) -> set[str]:
+    """Return the host names for which the configuration chooses this keystore by name."""
+    return {
+        host
+        for listener in loaded.settings.listeners.values()
+        for host, chosen in listener.sni.items()
+        if chosen == name
+    }  # fmt: skip
+
+
+def _hosts_served_with(loaded: Loaded, name: str) -> set[str]:
+    """Return the hosts of routes that are served on listeners whose keystore this is."""
+    serving = {key for key, listener in loaded.settings.listeners.items() if listener.keystore == name}
+    return {route.host for route in loaded.settings.routes if route.host and serving & set(route.listeners)}
+
+
+def read_truststores(loaded: Loaded) -> dict[str, Truststore]:
+    """Return every truststore. One that cannot be read never falls back to the system's.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    stores = loaded.settings.truststores
+    return gather(loaded, "truststores", stores, lambda name: keys.load_truststore(name, stores[name].file))
+
+
+def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
+    """Return the TLS contexts of every listener, each proven by a handshake in memory.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    listeners = loaded.settings.listeners
+
+    def build(name: str) -> Contexts:
+        listener = listeners[name]
+        minimum = ssl.TLSVersion.TLSv1_3 if listener.tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+        client = client_rules(listener.client_certificates, material)
+
+        def context(keystore: str) -> ServerContext:
+            made = keys.server_context(material.keystores[keystore], minimum=minimum, client=client)
+            keys.self_test(made, material.keystores[keystore])
+            return made
+
+        by_keystore = {keystore: context(keystore) for keystore in {listener.keystore, *listener.sni.values()}}
+        named = {host: by_keystore[keystore] for host, keystore in listener.sni.items()}
+        return Contexts(default=by_keystore[listener.keystore], names=named)
+
+    return gather(loaded, "listeners", listeners, build)
+
+
+def client_rules(settings: ClientSettings, material: Material) -> ClientCertificates:
+    """Return what a listener demands of its clients' certificates."""
+    trust = None if settings.trust is None else material.truststores[settings.trust]
+    return ClientCertificates(mode=ClientMode(settings.mode), trust=trust)

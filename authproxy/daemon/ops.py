@@ -1,0 +1,133 @@
+"""Where operators and monitoring ask: `/livez`, `/readyz`, `/metrics`, `/status`. An aiohttp application of its own."""
+
+import json
+import ssl
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from aiohttp import web
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+
+from authproxy import events
+from authproxy.daemon import log
+from authproxy.daemon.doors import bind_of
+from authproxy.daemon.material import client_rules
+from authproxy.daemon.metrics import ProxyCollector
+from authproxy.door.sockets import listen
+from authproxy.errors import MaterialError
+from authproxy.keystore import server_context
+from authproxy.settings.service import Ops as OpsSettings
+
+if TYPE_CHECKING:
+    from authproxy.daemon.proxy import Proxy
+
+_LOG: Final = log.get("authproxy.ops")
+_NO_STORE: Final = {"Cache-Control": "no-store", "Server": "authproxy"}
+_UNAVAILABLE: Final = 503
+
+
+class Ops:
+    """The endpoints, on the address that the configuration says; follows it across reloads."""
+
+    def __init__(self, proxy: "Proxy") -> None:
+        self._proxy = proxy
+        self._runner: web.AppRunner | None = None
+        self._at: object = None
+        self._registry = CollectorRegistry()
+        self._registry.register(ProxyCollector(proxy))
+
+    async def follow(self) -> None:
+        """Listen where the configuration says now; an address that cannot be had is logged, and the old one stays."""
+        settings = self._proxy.prepared.loaded.settings.ops
+        material = self._proxy.prepared.material
+        key = settings, None if settings is None or settings.keystore is None else material.keystores[settings.keystore]
+        if key == self._at:
+            return
+        if settings is None:
+            await self.aclose()
+            self._at = key
+            return
+        old, self._runner = self._runner, None
+        if old is not None:
+            await old.cleanup()
+        try:
+            await self._open(settings)
+        except MaterialError as error:
+            _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
+            return
+        self._at = key
+
+    async def aclose(self) -> None:
+        """Stop answering."""
+        if self._runner is not None:
+            await self._runner.cleanup()
+            self._runner = None
+
+    async def _open(self, settings: OpsSettings) -> None:
+        listening = listen(bind_of(settings.bind))
+        application = web.Application()
+        application.add_routes([
+            web.get("/livez", self._livez), web.get("/readyz", self._readyz),
+            web.get("/metrics", self._metrics), web.get("/status", self._status),
+        ])  # fmt: skip
+        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+        await self._runner.setup()
+        await web.SockSite(self._runner, listening, ssl_context=self._context(settings)).start()
+
+    def _context(self, settings: OpsSettings) -> ssl.SSLContext | None:
+        if settings.keystore is None:
+            return None
+        material = self._proxy.prepared.material
+        client = client_rules(settings.client_certificates, material)
+        return server_context(material.keystores[settings.keystore], minimum=ssl.TLSVersion.TLSv1_2, client=client)
+
+    async def _livez(self, _: web.Request) -> web.Response:
+        return web.Response(text="ok\n", headers=_NO_STORE)
+
+    async def _readyz(self, request: web.Request) -> web.Response:
+        status = self._proxy.status
+        ready = status.is_ready
+        text = "ok\n" if ready else f"{status.stage.value}\n"
+        if "verbose" in request.query:
+            lines = [f"[{'+' if part.success else '-'}] {name} {part.error}".rstrip() for name, part in status.parts.items()]
+            text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.stage.value}", *lines)) + text
+        return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
+
+    async def _metrics(self, _: web.Request) -> web.Response:
+        return web.Response(
+            body=generate_latest(self._registry), headers={**_NO_STORE, "Content-Type": CONTENT_TYPE_LATEST}
+        )
+
+    async def _status(self, _: web.Request) -> web.Response:
+        return web.Response(
+            text=json.dumps(_describe(self._proxy), indent=2) + "\n", content_type="application/json", headers=_NO_STORE
+        )
+
+
+def _describe(proxy: "Proxy") -> dict[str, object]:
+    """Return what `/status` tells; no secret, no user."""
+    status = proxy.status
+    settings = proxy.prepared.loaded.settings
+    return {
+        "stage": status.stage.value,
+        "started": status.started.isoformat(),
+        "generation": status.generation,
+        "config": [str(file) for file in proxy.prepared.loaded.files],
+        "connections": len(proxy.services.connections),
+        "listeners": {name: [str(bind) for bind in listener.bind] for name, listener in settings.listeners.items()},
+        "routes": [route.name for route in settings.routes],
+        "certificates": {name: end.isoformat() for name, end in status.not_after.items()},
+        "catalogs": {
+            name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()
+        },
+        "reloads": {
+            name: {"success": part.success, "at": _text(part.at), "error": part.error}
+            for name, part in status.parts.items()
+        },
+        "unsafe": list(status.unsafe),
+    }
+
+
+def _text(moment: datetime) -> str:
+    return moment.isoformat()

@@ -1,0 +1,85 @@
+"""The reload road without its last step: everything a configuration needs, built and proven beside what is at work.
+
+A start takes this road once, `authproxy check` stops at its end, and a reload takes it for every transaction.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from authproxy.core.stats import Stats
+from authproxy.daemon.build import Built, Parts, build
+from authproxy.daemon.catalogs import Opened, open_catalogs
+from authproxy.daemon.material import Material, Sources, read_keystores, read_truststores, server_contexts
+from authproxy.door.contexts import Contexts
+from authproxy.keystore import Keystore, Truststore
+from authproxy.settings import Loaded
+from authproxy.upstream.pool import Spawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Prepared:
+    """A configuration, ready to be put to work."""
+
+    loaded: Loaded
+    material: Material
+    catalogs: Mapping[str, Opened]
+    built: Built
+    contexts: Mapping[str, Contexts]
+    notes: tuple[str, ...] = ()
+    """What should be known, one line each."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Workshop:
+    """What preparing needs of the process."""
+
+    environ: Mapping[str, str]
+    stats: Stats
+    spawn: Spawn
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Inputs:
+    """What was read for one attempt."""
+
+    sources: Sources
+    keystores: Mapping[str, Keystore] = field(default_factory=dict)
+    truststores: Mapping[str, Truststore] = field(default_factory=dict)
+
+
+def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
+    """Read the keys and the trust that a configuration names; raises ConfigError."""
+    sources = Sources(loaded=loaded, environ=workshop.environ)
+    old = before.material.keystores if before is not None else {}
+    return Inputs(
+        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(loaded)
+    )  # fmt: skip
+
+
+def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepared | None) -> Prepared:
+    """Build everything, and prove every TLS context by a handshake in memory. Blocks; run it in a thread.
+
+    Raises:
+        ConfigError: with every problem of the first step that failed; nothing at work was touched.
+    """
+    loaded = inputs.sources.loaded
+    material = Material(keystores=inputs.keystores, truststores=inputs.truststores)
+    contexts = server_contexts(loaded, material)
+    catalogs = open_catalogs(loaded, before.catalogs if before is not None else {})
+    parts = Parts(
+        sources=inputs.sources,
+        material=material,
+        catalogs={name: opened.catalog for name, opened in catalogs.items()},
+        stats=workshop.stats,
+        spawn=workshop.spawn,
+        previous=before.built.upstreams if before is not None else {},
+    )
+    return Prepared(
+        loaded=loaded,
+        material=material,
+        catalogs=catalogs,
+        built=build(parts, generation),
+        contexts=contexts,
+        notes=(*loaded.notes, *inputs.sources.notes),
+    )

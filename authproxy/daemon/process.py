@@ -1,0 +1,36 @@
+"""What the process does to itself before it serves: limits, dumps, and a check of what it runs on."""
+
+import ctypes
+import os
+import resource
+from typing import Final
+
+from aiohttp import http_parser
+
+from authproxy.errors import ConfigError
+
+_PR_SET_DUMPABLE: Final = 4
+
+
+def harden() -> None:
+    """Keep secrets out of core files and out of the reach of other processes of the same user."""
+    os.umask(0o077)
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
+
+
+def raise_descriptor_limit() -> int:
+    """Use all the descriptors that the system grants; return how many."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+    return hard
+
+
+def check_aiohttp() -> None:
+    """Refuse to run over aiohttp's pure Python parser, where most of its request smuggling faults were.
+
+    Raises:
+        ConfigError: aiohttp was installed without its C extension, or told not to use it.
+    """
+    if http_parser.HttpRequestParser is http_parser.HttpRequestParserPy:
+        raise ConfigError("aiohttp runs without its C parser (unset AIOHTTP_NO_EXTENSIONS, install a binary wheel)")

@@ -1,0 +1,92 @@
+"""A reload: three transactions, each all or nothing, none in the way of another.
+
+(1) the configuration with its keystores, (2) trust, (3) each catalog. So a broken certificate never delays a
+revocation, and a garbled token file never delays a certificate.
+"""
+
+import asyncio
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from authproxy.daemon.material import Sources, read_keystores, read_truststores
+from authproxy.daemon.prepare import Inputs, Prepared, Workshop, prepare
+from authproxy.errors import ConfigError
+from authproxy.settings import Loaded
+
+CONFIG = "config"
+TRUST = "trust"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Attempt:
+    """What a reload made of transactions 1 and 2."""
+
+    prepared: Prepared
+    """What to put to work: new where it could be had, old where not."""
+    errors: dict[str, str]
+    """Why a part stays as it was, by part; one line each."""
+
+
+def attempt(
+    workshop: Workshop, load: Callable[[], Loaded], before: Prepared, now: datetime, generation: int
+) -> Attempt:  # fmt: skip
+    """Read everything anew and build it beside what is at work. Blocks; run it in a thread.
+
+    When the new configuration cannot be used, the old one is built again with the trust that could be read: a
+    removed authority is out even while the configuration is broken.
+    """
+    errors: dict[str, str] = {}
+    old = Inputs(
+        sources=Sources(loaded=before.loaded, environ=workshop.environ),
+        keystores=before.material.keystores,
+        truststores=before.material.truststores,
+    )
+    inputs = _read_config(workshop, load, old, now, errors)
+    inputs = _read_trust(inputs, old, errors)
+    tries = [(CONFIG, inputs)]
+    if inputs.sources.loaded is not before.loaded:
+        tries.append((TRUST, _read_trust(old, old, {})))
+    for part, chosen in tries:
+        try:
+            return Attempt(prepared=prepare(workshop, chosen, generation, before), errors=errors)
+        except ConfigError as error:
+            errors.setdefault(part, one_line(error))
+    return Attempt(prepared=before, errors=errors)
+
+
+def _read_config(
+    workshop: Workshop, load: Callable[[], Loaded], old: Inputs, now: datetime, errors: dict[str, str]
+) -> Inputs:
+    try:
+        sources = Sources(loaded=load(), environ=workshop.environ)
+        keystores = read_keystores(sources, now, old.keystores)
+    except ConfigError as error:
+        errors[CONFIG] = one_line(error)
+        return old
+    return Inputs(sources=sources, keystores=keystores)
+
+
+def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
+    loaded = inputs.sources.loaded
+    try:
+        return replace(inputs, truststores=read_truststores(loaded))
+    except ConfigError as error:
+        errors[TRUST] = one_line(error)
+    if set(loaded.settings.truststores) <= set(old.truststores):
+        return replace(inputs, truststores=old.truststores)
+    # The new configuration names trust that cannot be had: it cannot be used either.
+    errors.setdefault(CONFIG, errors[TRUST])
+    return old
+
+
+def one_line(error: ConfigError) -> str:
+    """Return all problems as one line for the log."""
+    return "; ".join(error.problems)
+
+
+async def run_attempt(
+    workshop: Workshop, load: Callable[[], Loaded], before: Prepared, now: datetime, generation: int
+) -> Attempt:  # fmt: skip
+    """Return `attempt` of these, made in a thread: requests go on meanwhile."""
+    return await asyncio.to_thread(attempt, workshop, load, before, now, generation)

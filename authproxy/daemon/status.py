@@ -1,0 +1,56 @@
+"""What is known of the process itself: for `/readyz`, `/status` and the metrics."""
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import Enum, unique
+
+
+@unique
+class Stage(Enum):
+    """Where in its life the process is."""
+
+    STARTING = "starting"
+    SERVING = "serving"
+    STOPPING = "stopping"
+    """Still accepting, not ready any more: balancers take notice."""
+    DRAINING = "draining"
+
+
+@dataclass(slots=True, kw_only=True)
+class PartStatus:
+    """How the last reload of one part ended: `config`, `trust`, or `catalog:<name>`."""
+
+    success: bool
+    at: datetime
+    error: str = ""
+
+
+@dataclass(slots=True)
+class Status:
+    """Filled in by the daemon, read by the ops endpoints."""
+
+    started: datetime
+    stage: Stage = Stage.STARTING
+    generation: int = 0
+    parts: dict[str, PartStatus] = field(default_factory=dict)
+    reloads: dict[tuple[str, str], int] = field(default_factory=dict)
+    """Reloads by part and result (`ok`, `failed`)."""
+    records: dict[str, int] = field(default_factory=dict)
+    """Rows that count, by catalog."""
+    rejected: dict[str, int] = field(default_factory=dict)
+    """Rows that do not, by catalog."""
+    not_after: dict[str, datetime] = field(default_factory=dict)
+    """The end of each keystore's certificate."""
+    unsafe: tuple[str, ...] = ()
+    """The unsafe wishes that the configuration makes."""
+
+    def note(self, part: str, now: datetime, error: str = "") -> None:
+        """Remember how reloading `part` ended."""
+        self.parts[part] = PartStatus(success=not error, at=now, error=error)
+        key = (part, "failed" if error else "ok")
+        self.reloads[key] = self.reloads.get(key, 0) + 1
+
+    @property
+    def is_ready(self) -> bool:
+        """Whether new work is welcome."""
+        return self.stage is Stage.SERVING

@@ -1,0 +1,1 @@
+"""What all listeners share: the accept loop, the choice of TLS context, what is known of the peer, the caps."""

@@ -1,0 +1,25 @@
+"""Which TLS context a connection gets: one of this moment, by the name the client asks for."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+from authproxy.keystore import ServerContext
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Contexts:
+    """The contexts of one listener, built together and swapped together."""
+
+    default: ServerContext
+    names: Mapping[str, ServerContext] = field(default_factory=dict)
+    """Exact lower-case names and `*.suffix` patterns (one label). Separate contexts share no session tickets."""
+
+    def choose(self, name: str | None) -> ServerContext:
+        """Return the context for a server name; the default for none or an unknown one."""
+        if name is None:
+            return self.default
+        exact = self.names.get(name)
+        if exact is not None:
+            return exact
+        _, dot, parent = name.partition(".")
+        return self.names.get("*." + parent, self.default) if dot else self.default

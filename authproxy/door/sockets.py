@@ -1,0 +1,76 @@
+"""Listening sockets: opened before anything is swapped, so that a bad `bind` costs nothing."""
+
+import socket
+from dataclasses import dataclass
+from pathlib import Path
+
+from authproxy.errors import MaterialError
+
+_BACKLOG = 1024
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Bind:
+    """Where to listen."""
+
+    host: str = ""
+    """An address; empty for a Unix socket."""
+    port: int = 0
+    unix: str = ""
+    """Path of a Unix socket; empty for TCP."""
+
+    def __str__(self) -> str:
+        if self.unix:
+            return f"unix:{self.unix}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def listen(bind: Bind) -> socket.socket:
+    """Return a socket that listens there and does not block.
+
+    Raises:
+        MaterialError: the address cannot be had.
+    """
+    try:
+        return _listen_unix(bind) if bind.unix else _listen_tcp(bind)
+    except OSError as error:
+        raise MaterialError(str(bind), f"cannot listen: {(error.strerror or str(error)).lower()}") from error
+
+
+def _listen_tcp(bind: Bind) -> socket.socket:
+    family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
+    made = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            # `[::]` beside `0.0.0.0` in one list must not collide.
+            made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        made.bind((bind.host, bind.port))
+        made.listen(_BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _listen_unix(bind: Bind) -> socket.socket:
+    path = Path(bind.unix)
+    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        if path.is_socket() and not _is_served(path):
+            # Left by a process that was killed; a live one's socket is never taken away.
+            path.unlink()
+        made.bind(bind.unix)
+        path.chmod(0o660)
+        made.listen(_BACKLOG)
+        made.setblocking(False)
+    except BaseException:
+        made.close()
+        raise
+    return made
+
+
+def _is_served(path: Path) -> bool:
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(path)) == 0

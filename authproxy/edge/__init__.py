@@ -1,0 +1,1 @@
+"""HTTP from the client's side: connections (the hot path), refusals, own pages, the ops endpoints."""

@@ -1,0 +1,67 @@
+"""The client's end of the wire: write, hold, close, and one deadline instead of a timer per request."""
+
+import asyncio
+from collections.abc import Callable
+
+
+class Line:
+    """Wraps a transport that may be gone at any time; what is done to a lost line does nothing."""
+
+    __slots__ = ("_holding", "_monotonic", "_transport", "deadline")
+
+    def __init__(self, monotonic: Callable[[], float]) -> None:
+        self._transport: asyncio.Transport | None = None
+        self._holding = False
+        self._monotonic = monotonic
+        self.deadline = 0.0
+        """When the sweep is to call the connection's `on_deadline`, on the monotonic clock."""
+
+    @property
+    def is_open(self) -> bool:
+        """Whether bytes can still reach the client."""
+        return self._transport is not None and not self._transport.is_closing()
+
+    def made(self, transport: asyncio.Transport) -> None:
+        """The connection stands."""
+        self._transport = transport
+
+    def lost(self) -> None:
+        """The connection is gone."""
+        self._transport = None
+
+    def send(self, data: bytes) -> None:
+        """Write; the loop buffers what the client does not take, and tells when that is too much."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def hold(self) -> None:
+        """Stop reading: the rest waits in the kernel, and then at the client."""
+        if not self._holding and self.is_open and self._transport is not None:
+            self._holding = True
+            self._transport.pause_reading()
+
+    def unhold(self) -> None:
+        """Read again."""
+        if self._holding:
+            self._holding = False
+            if self.is_open and self._transport is not None:
+                self._transport.resume_reading()
+
+    def close(self) -> None:
+        """Close in good order.
+
+        The loop's TLS transport sends what is left, says close_notify and reads away what the client still sends, so
+        that an answer given before the end of an upload is not lost in a reset (RFC 9112, 9.6).
+        """
+        if self._transport is not None:
+            self.unhold()
+            self._transport.close()
+
+    def cut(self) -> None:
+        """Break off without a clean end, so that the client can see that something is missing."""
+        if self._transport is not None:
+            self._transport.abort()
+
+    def set_deadline(self, seconds: float) -> None:
+        """Expect something to happen within so many seconds."""
+        self.deadline = self._monotonic() + seconds

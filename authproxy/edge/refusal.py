@@ -1,0 +1,135 @@
+"""The one place where a refusal or a failure becomes a response.
+
+From outside every refusal of a credential looks the same; the exact reason stands in the log, found by the id
+that the client sees.
+"""
+
+import json
+from dataclasses import dataclass
+from email.utils import formatdate
+from enum import Enum, unique
+from http import HTTPStatus
+from typing import Final
+
+from authproxy.core.decision import Deny, Reason
+from authproxy.edge.answer import status_line
+
+
+@unique
+class AnswerClass(Enum):
+    """What `X-Authproxy-Response` says, so that an operator can tell the proxy's 403 from the application's."""
+
+    UNAUTHENTICATED = "unauthenticated"
+    FORBIDDEN = "forbidden"
+    BAD_REQUEST = "bad-request"
+    LIMIT = "limit"
+    UPSTREAM = "upstream"
+    UNAVAILABLE = "unavailable"
+    OWN_PAGE = "own-page"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusal:
+    """An answer that this proxy gives itself."""
+
+    status: int
+    reason: str
+    """For log and metrics."""
+    detail: str = ""
+    """For the log only."""
+    lines: bytes = b""
+    """Further field lines, with CRLF."""
+    close: bool = False
+    """The connection cannot go on: what follows on it has no certain reading."""
+    user: str = ""
+    """Whom the credential claimed to be, for the log only."""
+
+
+_CLASSES: Final = {
+    400: AnswerClass.BAD_REQUEST, 401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
+    408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
+    431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 503: AnswerClass.UNAVAILABLE, 504: AnswerClass.UPSTREAM,
+}  # fmt: skip
+
+# One text a status, whatever the cause.
+_MESSAGES: Final = {
+    400: "The request is malformed.",
+    401: "A valid credential is needed.",
+    403: "You may not do this.",
+    404: "There is nothing here.",
+    405: "This method is not allowed here.",
+    408: "The request took too long.",
+    413: "The request's body is too large.",
+    414: "The request's address is too long.",
+    417: "This expectation cannot be met.",
+    421: "This server does not answer for that host.",
+    431: "The request's head is too large.",
+    500: "Something went wrong in the proxy.",
+    501: "This transfer coding is not supported.",
+    502: "The service behind did not answer as it should.",
+    503: "The service is not available just now.",
+    504: "The service behind took too long to answer.",
+}
+
+_NAMES: Final = {
+    400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
+    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
+    421: "Misdirected Request", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
+}  # fmt: skip
+
+NO_CONTENT: Final = Refusal(status=204, reason="")
+"""The answer to `OPTIONS *` (RFC 9110, 9.3.7)."""
+
+_RETRY_AFTER: Final = b"Retry-After: 1\r\n"
+
+
+def refuse_credential(zone: str, deny: Deny, user: str = "") -> Refusal:
+    """Return the 401 for a missing or bad credential.
+
+    `error="invalid_token"` only when one was presented (RFC 6750, 3.1).
+    """
+    challenge = b'WWW-Authenticate: Bearer realm="%b"' % zone.encode()
+    if deny.presented:
+        challenge += b', error="invalid_token"'
+    return Refusal(
+        status=401, reason=deny.reason.value, lines=challenge + b"\r\nVary: Authorization\r\n", user=user
+    )
+
+
+def refuse_access(reason: Reason, user: str = "") -> Refusal:
+    """Return the 403 for somebody who is known and not admitted."""
+    return Refusal(status=403, reason=reason.value, user=user)
+
+
+def refuse_unavailable(reason: str, detail: str = "") -> Refusal:
+    """Return the 503 for a dependency that the decision needs: never a pass, never a 401."""
+    return Refusal(status=503, reason=reason, detail=detail, lines=_RETRY_AFTER)
+
+
+def class_of(status: int) -> AnswerClass:
+    """Return what `X-Authproxy-Response` says of a status."""
+    fallback = AnswerClass.BAD_REQUEST if status < 500 else AnswerClass.UNAVAILABLE  # noqa: PLR2004  # server errors
+    return _CLASSES.get(status, fallback)
+
+
+def refusal_bytes(refusal: Refusal, request_id: bytes, *, head_only: bool, close: bool, hsts: bytes | None) -> bytes:
+    """Return the whole response."""
+    status = refusal.status
+    if status == HTTPStatus.NO_CONTENT:
+        return b"".join((status_line(status), b"X-Request-Id: %b\r\n\r\n" % request_id))
+    body = json.dumps(
+        {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id.decode("ascii")}
+    ).encode() + b"\n"  # fmt: skip
+    return b"".join((
+        status_line(status),
+        b"Date: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
+        b"X-Content-Type-Options: nosniff\r\n" % (formatdate(usegmt=True).encode(), len(body)),
+        refusal.lines,
+        b"X-Authproxy-Response: %b; id=%b\r\nX-Request-Id: %b\r\n" % (
+            class_of(status).value.encode(), request_id, request_id,
+        ),
+        hsts or b"",
+        b"Connection: close\r\n\r\n" if close else b"\r\n",
+        b"" if head_only else body,
+    ))  # fmt: skip

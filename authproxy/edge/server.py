@@ -1,0 +1,43 @@
+"""aiohttp's server, handing out our connections; it answers the proxy's own pages."""
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import TypeAlias
+
+from aiohttp import web
+
+from authproxy.edge.connection import ClientConnection
+from authproxy.edge.services import Services
+
+OwnPage: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
+
+
+class EdgeServer(web.Server):
+    """Makes the connections of one listener."""
+
+    def __init__(self, services: Services, listener: str, page: OwnPage, loop: asyncio.AbstractEventLoop) -> None:
+        super().__init__(page, loop=loop)
+        self._services = services
+        self._listener = listener
+
+    def connection(self) -> ClientConnection:
+        """Return the protocol for a connection that was just accepted."""
+        return ClientConnection(self, self._services, self._listener, self._loop)
+
+
+def health_page(services: Services) -> OwnPage:
+    """Return the handler of a listener's `health` path: 200 or 503, and no details."""
+
+    async def health(_: web.BaseRequest) -> web.StreamResponse:
+        ready = not services.current.draining
+        return web.Response(
+            status=200 if ready else 503,
+            text="ok\n" if ready else "draining\n",
+            headers={
+                "Cache-Control": "no-store",
+                "Server": "authproxy",
+                "X-Authproxy-Response": f"own-page; id={services.ids.next().decode()}",
+            },
+        )
+
+    return health

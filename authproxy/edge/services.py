@@ -1,0 +1,56 @@
+"""What every client connection of a process shares."""
+
+import secrets
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import TYPE_CHECKING, Final
+
+from authproxy.core.stats import Stats
+from authproxy.edge.access_log import AccessLog
+from authproxy.runtime import Current
+from authproxy.upstream.pool import Spawn
+
+if TYPE_CHECKING:
+    from authproxy.edge.connection import ClientConnection
+
+_ID_DIGITS: Final = 32
+_IDS_A_DRAW: Final = 256
+
+
+class RequestIds:
+    """Makes request ids: 128 random bits as 32 hex digits, drawn from the system 256 at a time."""
+
+    __slots__ = ("_pool", "_position")
+
+    def __init__(self) -> None:
+        self._pool = b""
+        self._position = 0
+
+    def next(self) -> bytes:
+        """Return an id that was not given before."""
+        position = self._position
+        if position >= len(self._pool):
+            self._pool = secrets.token_hex(_ID_DIGITS // 2 * _IDS_A_DRAW).encode()
+            position = 0
+        self._position = position + _ID_DIGITS
+        return self._pool[position : position + _ID_DIGITS]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Services:
+    """Shared by all connections; made once by `daemon`."""
+
+    current: Current
+    journal: AccessLog
+    spawn: Spawn
+    monotonic: Callable[[], float]
+    """Seconds of a clock that never jumps: every deadline."""
+    now: Callable[[], datetime]
+    """The wall clock, aware: every expiry."""
+    on_crash: Callable[[str, BaseException], None]
+    """Told a request id and what went wrong in this program; logs it with its traceback."""
+    stats: Stats
+    ids: RequestIds = field(default_factory=RequestIds)
+    connections: "set[ClientConnection]" = field(default_factory=set)
+    """Every open client connection."""

@@ -1,0 +1,37 @@
+"""Keys and certificates: read, judged, and turned into `ssl.SSLContext`s.
+
+    load_file, load_pem_pair, load_text -> Keystore    load_truststore -> Truststore
+    check(keystore, role, now, names)                  may it be used?
+    server_context, client_context                     built whole from memory, never changed afterwards
+    self_test(context, keystore)                       does it shake hands?
+
+Everything here may block; a running proxy calls it in a thread.
+"""
+
+from authproxy.keystore.alerts import ServerContext
+from authproxy.keystore.check import check
+from authproxy.keystore.combined import load_text
+from authproxy.keystore.context import ClientCertificates, ClientMode, client_context, server_context
+from authproxy.keystore.load import load_file, load_pem_pair
+from authproxy.keystore.model import Keystore, Role, covers, fingerprint
+from authproxy.keystore.selftest import self_test
+from authproxy.keystore.trust import Truststore, load_truststore
+
+__all__ = [
+    "ClientCertificates",
+    "ClientMode",
+    "Keystore",
+    "Role",
+    "ServerContext",
+    "Truststore",
+    "check",
+    "client_context",
+    "covers",
+    "fingerprint",
+    "load_file",
+    "load_pem_pair",
+    "load_text",
+    "load_truststore",
+    "self_test",
+    "server_context",
+]

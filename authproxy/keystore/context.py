@@ -1,0 +1,154 @@
+"""Keystore and trust become an `SSLContext`: the only place that decides what our TLS is like.
+
+A context is built whole, from memory, and never changed afterwards; a reload builds another one. Loading a
+certificate into a live context can leave it without any, and one client authority can never be taken out again.
+`create_default_context` is not used: what it means differs by Python version, and it honours SSLKEYLOGFILE.
+"""
+
+import os
+import ssl
+import tempfile
+from dataclasses import dataclass
+from enum import Enum
+from pathlib import Path
+from typing import NoReturn
+
+from authproxy.errors import MaterialError
+from authproxy.keystore.alerts import ServerContext
+from authproxy.keystore.model import Keystore
+from authproxy.keystore.trust import Truststore
+
+# TLS 1.2 suites; those of 1.3 are all good and cannot be chosen. OpenSSL's default list has CBC and DHE in it.
+_CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+_ALPN = ["http/1.1"]
+# Every certificate of a truststore is an anchor, also an intermediate. STRICT is left out, whatever the Python
+# version's default: nREPL's documented openssl recipe makes authorities and leaves that it refuses.
+_OWN_TRUST = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST | ssl.VerifyFlags.VERIFY_X509_PARTIAL_CHAIN
+_SYSTEM_TRUST = ssl.VerifyFlags.VERIFY_X509_TRUSTED_FIRST
+
+
+class ClientMode(Enum):
+    """Whether a listener asks its clients for a certificate."""
+
+    NONE = "none"
+    OPTIONAL = "optional"
+    """None is fine; a bad one still fails the handshake."""
+    REQUIRED = "required"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientCertificates:
+    """What a listener demands of its clients."""
+
+    mode: ClientMode = ClientMode.NONE
+    trust: Truststore | None = None
+    """Who may issue client certificates; None: the root of the listener's own keys file. Never the system's store."""
+
+
+def server_context(
+    keystore: Keystore, *, minimum: ssl.TLSVersion, client: ClientCertificates | None = None
+) -> ServerContext:
+    """Return a context that shows `keystore` and asks for certificates as `client` says.
+
+    With client certificates no session can be resumed in TLS 1.3, because a resumed one is not verified again;
+    in TLS 1.2 OpenSSL's session cache stays on, and whoever accepts connections must judge the peer anew.
+    Use `context.for_socket(sock)` to let a refused client see the TLS alert.
+
+    Raises:
+        MaterialError: OpenSSL does not take the certificate, or there is no trust for client certificates.
+    """
+    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    _restrict(context, minimum)
+    context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    _load_keystore(context, keystore)
+    if client is not None and client.mode is not ClientMode.NONE:
+        _demand_certificates(context, keystore, client)
+    return context
+
+
+def client_context(trust: Truststore | None, keystore: Keystore | None = None) -> ssl.SSLContext:
+    """Return a context that verifies chain and host name of the server, and presents `keystore` if asked.
+
+    Args:
+        trust: Who may issue the server's certificate, and nobody else; None: the system's store.
+        keystore: The client certificate.
+
+    Raises:
+        MaterialError: OpenSSL does not take the trust or the client certificate.
+    """
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+    _restrict(context, ssl.TLSVersion.TLSv1_2)
+    context.verify_mode = ssl.CERT_REQUIRED
+    context.check_hostname = True
+    context.hostname_checks_common_name = False
+    if trust is None:
+        context.verify_flags = _SYSTEM_TRUST
+        context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+    else:
+        _believe(context, trust)
+    if keystore is not None:
+        _load_keystore(context, keystore)
+    return context
+
+
+def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
+    if minimum not in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
+        raise ValueError(f"{minimum.name} is no minimum, only TLSv1_2 and TLSv1_3 are")
+    context.minimum_version = minimum
+    context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
+    context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    context.set_ciphers(_CIPHERS)
+    context.set_alpn_protocols(_ALPN)
+
+
+def _demand_certificates(context: ssl.SSLContext, keystore: Keystore, client: ClientCertificates) -> None:
+    trust = client.trust
+    if trust is None and keystore.root is not None:
+        trust = Truststore(name=keystore.name, certificates=(keystore.root,), source=keystore.source)
+    if trust is None:
+        problem = "holds no root certificate to trust clients by (name a truststore, or use a keys file)"
+        raise MaterialError(keystore.source, problem)
+    _believe(context, trust)
+    context.verify_mode = ssl.CERT_REQUIRED if client.mode is ClientMode.REQUIRED else ssl.CERT_OPTIONAL
+    # OP_NO_TICKET alone makes TLS 1.3 tickets stateful, num_tickets ends them.
+    context.options |= ssl.OP_NO_TICKET
+    context.num_tickets = 0
+
+
+def _believe(context: ssl.SSLContext, trust: Truststore) -> None:
+    context.verify_flags = _OWN_TRUST
+    try:
+        context.load_verify_locations(cadata=trust.der())
+    except ssl.SSLError as error:
+        raise MaterialError(trust.source, f"openssl does not accept the certificates: {error.reason}") from error
+
+
+def _load_keystore(context: ssl.SSLContext, keystore: Keystore) -> None:
+    pem = keystore.key_pem() + keystore.chain_pem()
+    try:
+        if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+            _load_from_memory(context, pem)
+        else:
+            _load_from_private_file(context, pem)
+    except ssl.SSLError as error:
+        raise MaterialError(keystore.source, f"openssl does not accept the certificate: {error.reason}") from error
+
+
+def _load_from_memory(context: ssl.SSLContext, pem: bytes) -> None:
+    # load_cert_chain takes paths only; this one leads to memory that has no name and ends with the descriptor.
+    with os.fdopen(os.memfd_create("keystore", os.MFD_CLOEXEC), "wb") as file:
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=_never_prompt)
+
+
+def _load_from_private_file(context: ssl.SSLContext, pem: bytes) -> None:
+    with tempfile.NamedTemporaryFile(prefix="authproxy-") as file:  # mode 0600
+        file.write(pem)
+        file.flush()
+        context.load_cert_chain(file.name, password=_never_prompt)
+
+
+def _never_prompt() -> NoReturn:
+    # Without this OpenSSL would ask the terminal and the daemon would hang; keys were decrypted long before.
+    raise AssertionError

@@ -1,0 +1,54 @@
+"""A truststore: the certificates that somebody has chosen to believe, out of a PEM bundle."""
+
+import hashlib
+from dataclasses import dataclass
+from pathlib import Path
+
+from cryptography import x509
+from cryptography.hazmat.primitives.serialization import Encoding
+
+from authproxy.keystore.blocks import decode, read_blocks
+from authproxy.keystore.formats import refuse_unread_formats
+from authproxy.keystore.model import fingerprint
+from authproxy.keystore.parts import certificates, missing, refuse_strange_blocks
+from authproxy.keystore.reading import read
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Truststore:
+    """One or more trust anchors; each is believed by itself, also an intermediate or a single leaf."""
+
+    name: str
+    """The truststore's key in the configuration."""
+    certificates: tuple[x509.Certificate, ...]
+    """In the order of the file, each once, never empty."""
+    source: str
+    """The file it was read from; for messages."""
+
+    @property
+    def fingerprint(self) -> str:
+        """SHA-256 over the set of certificates, 64 hex digits: it changes when and only when that set changes."""
+        return hashlib.sha256("".join(sorted(map(fingerprint, self.certificates))).encode()).hexdigest()
+
+    def der(self) -> bytes:
+        """Return the certificates one after the other in DER, as `SSLContext.load_verify_locations` takes them."""
+        return b"".join(certificate.public_bytes(Encoding.DER) for certificate in self.certificates)
+
+
+def load_truststore(name: str, path: Path) -> Truststore:
+    """Return the certificates of a PEM bundle; other blocks in it are ignored.
+
+    Whether they are authorities, and still valid, is left to the handshake.
+
+    Raises:
+        SecretError: the file may not be read.
+        MaterialError: it is missing, holds no certificate, or one that cannot be parsed.
+    """
+    content = read(path)
+    refuse_unread_formats(content)
+    text = read_blocks(decode(content.data), str(path))
+    refuse_strange_blocks(text.blocks, str(path))
+    found = certificates(text.blocks, str(path))
+    if not found:
+        raise missing("CERTIFICATE", text.blocks, str(path))
+    return Truststore(name=name, certificates=found, source=str(path))

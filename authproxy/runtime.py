@@ -1,0 +1,140 @@
+"""Runtime: all that one request may see, built whole and never changed; `Current` is the one variable that names it.
+
+Everything slow (YAML, PEM, contexts, route tables, prebuilt lines) is finished when a Runtime is made. A reload
+makes another one beside it and swaps the reference; a kept-alive connection reads `Current` at its next request.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from enum import Enum, unique
+
+from authproxy.catalogs.interface import Catalog
+from authproxy.core.decision import AllowRules, Network, TokenRules
+from authproxy.core.names import RequestNames
+from authproxy.core.route import RouteTable
+from authproxy.core.stats import RouteStats
+from authproxy.http1.request import HeadLimits
+from authproxy.upstream.pool import Upstream
+
+
+@unique
+class IdentityValue(Enum):
+    """What an identity header may say."""
+
+    ID = "id"
+    NAME = "name"
+    GROUPS = "groups"
+    METHOD = "method"
+    ZONE = "zone"
+    VERSION = "version"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Zone:
+    """An isolated realm of users: own prefix, peppers and rows."""
+
+    name: str
+    rules: TokenRules
+    catalog: Catalog
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HeaderRules:
+    """Fields that a route sets or removes; lines end with CRLF, names are lower case."""
+
+    set_lines: bytes = b""
+    dropped: frozenset[bytes] = frozenset()
+    """Names of all fields set or removed: a client's (or upstream's) own copy never stays beside ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Rewrite:
+    """Replaces a prefix of the path; all bytes behind it stay as the client sent them."""
+
+    prefix: bytes
+    """Decoded, without a final slash."""
+    replacement: bytes
+    """Without a final slash; empty to strip."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Route:
+    """Where a request goes, who may go there, and what is changed on the way."""
+
+    name: str
+    upstream: Upstream
+    stats: RouteStats
+    zone: Zone | None
+    """None: public, nobody is asked."""
+    allow: AllowRules | None = None
+    """None: everybody in the zone."""
+    methods: frozenset[bytes] | None = None
+    """None: every method."""
+    unusual: frozenset[str] = frozenset()
+    upgrades: frozenset[bytes] = frozenset({b"websocket"})
+    """Lower case."""
+    body_methods: frozenset[bytes] = frozenset({b"POST", b"PUT", b"PATCH"})
+    max_body: int | None = None
+    """Bytes; None: unlimited."""
+    forward_credentials: bool = False
+    rewrite: Rewrite | None = None
+    upstream_host: bytes | None = None
+    """The Host that the upstream sees; None: the client's."""
+    reuse_after_body: bool = True
+    request: HeaderRules | None = None
+    response: HeaderRules | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Times:
+    """Deadlines in seconds."""
+
+    handshake: float = 10.0
+    head: float = 10.0
+    body_idle: float = 30.0
+    keep_alive: float = 75.0
+    tunnel_idle: float = 600.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Listener:
+    """What a connection that came in here may see."""
+
+    name: str
+    names: RequestNames
+    routes: RouteTable[Route]
+    limits: HeadLimits = field(default_factory=HeadLimits)
+    times: Times = field(default_factory=Times)
+    health: bytes | None = None
+    """The path that is answered here without credentials."""
+    hsts: bytes | None = None
+    """The whole line, with CRLF."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Runtime:
+    """One configuration at work."""
+
+    generation: int
+    listeners: Mapping[str, Listener]
+    zones: Mapping[str, Zone]
+    upstreams: Mapping[str, Upstream]
+    identity: tuple[tuple[bytes, IdentityValue], ...]
+    """(`Name: `, what) in the order of the configuration."""
+    trusted: tuple[Network, ...] = ()
+    """Whose X-Forwarded-* and Forwarded are believed."""
+
+    @property
+    def prefixes(self) -> tuple[bytes, ...]:
+        """The token prefixes of all zones, with the underscore behind."""
+        return tuple(zone.rules.prefix + b"_" for zone in self.zones.values())
+
+
+class Current:
+    """The one variable: which Runtime counts now, and whether the process is about to end."""
+
+    __slots__ = ("draining", "runtime")
+
+    def __init__(self, runtime: Runtime) -> None:
+        self.runtime = runtime
+        self.draining = False

@@ -1,0 +1,74 @@
+"""Keystores, listeners, client certificates and zones."""
+
+from collections.abc import Iterator, Mapping
+
+from authproxy.options import SecretRef
+from authproxy.settings.addresses import Address, Tcp
+from authproxy.settings.checks.finding import Finding, Known
+from authproxy.settings.listeners import ClientCertificates, Keystore
+from authproxy.settings.model import Settings
+from authproxy.settings.tree import Path, dotted
+from authproxy.settings.zones import Zone
+
+
+def check(settings: Settings, known: Known) -> Iterator[Finding]:
+    """Yield what is wrong with the sections around the door."""
+    for name, keystore in settings.keystores.items():
+        yield from _keystore(("keystores", name), keystore)
+    if known.is_empty("listeners"):
+        yield Finding((), "needs at least one listener: listeners: {public: {bind: 0.0.0.0:8443}}")
+    for name, listener in settings.listeners.items():
+        yield from client_certificates(("listeners", name, "client_certificates"), listener.client_certificates)
+    yield from _binds(settings)
+    yield from _isolation(settings.zones)
+
+
+def client_certificates(path: Path, certificates: ClientCertificates) -> Iterator[Finding]:
+    """Yield a mode that believes nobody, or trust that is never asked for."""
+    if certificates.mode != "none" and certificates.trust is None:
+        yield Finding(path, f"mode {certificates.mode} needs `trust: NAME`, one of the truststores", key=True)
+    if certificates.mode == "none" and certificates.trust is not None:
+        yield Finding((*path, "trust"), "nobody is asked for a certificate: add `mode: required` or `mode: optional`")
+
+
+def _keystore(path: Path, keystore: Keystore) -> Iterator[Finding]:
+    ways = [keystore.file, keystore.certificate or keystore.key, keystore.env]
+    if len(ways) - ways.count(None) != 1:
+        text = "needs exactly one of `file: PATH`, `certificate: PATH` with `key: PATH`, and `env: NAME`"
+        yield Finding(path, text, key=True)
+    elif (keystore.certificate is None) != (keystore.key is None):
+        missing = "key" if keystore.key is None else "certificate"
+        yield Finding(path, f"certificate and key come together: add `{missing}: PATH`", key=True)
+
+
+def _binds(settings: Settings) -> Iterator[Finding]:
+    seen: dict[Address, Path] = {}
+    for path, address in _addresses(settings):
+        if isinstance(address, Tcp) and address.port == 0:
+            continue  # the system chooses another one each time
+        if address in seen:
+            yield Finding(path, f"{address} is taken by {dotted(seen[address][:2])}: every address is bound once")
+        seen.setdefault(address, path)
+
+
+def _addresses(settings: Settings) -> Iterator[tuple[Path, Address]]:
+    for name, listener in settings.listeners.items():
+        for index, address in enumerate(listener.bind):
+            yield ("listeners", name, "bind", index), address
+    if settings.ops is not None:
+        yield ("ops", "bind"), settings.ops.bind
+
+
+def _isolation(zones: Mapping[str, Zone]) -> Iterator[Finding]:
+    """A token's hash does not cover its prefix: who shares a pepper accepts the other's tokens under its own prefix."""
+    prefixes: dict[str, str] = {}
+    peppers: dict[SecretRef, str] = {}
+    for name, zone in zones.items():
+        first = prefixes.setdefault(zone.prefix.lower(), name)
+        if first != name:
+            yield Finding(("zones", name, "prefix"), f"zone {first} has this prefix: every zone has its own")
+        for index, pepper in enumerate(zone.peppers):
+            first = peppers.setdefault(pepper, name)
+            if first != name:
+                text = f"zone {first} has this pepper: with its own, no token of one zone can pass in the other"
+                yield Finding(("zones", name, "peppers", index), text)

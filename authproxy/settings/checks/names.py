@@ -1,0 +1,75 @@
+"""Every name that is used must be defined, and catalogs must not consist of themselves."""
+
+from collections.abc import Iterator, Mapping
+
+from authproxy.options import Options
+from authproxy.settings.checks.finding import Finding, Known
+from authproxy.settings.model import Settings
+from authproxy.settings.nearest import did_you_mean
+from authproxy.settings.tree import Path
+
+_ONE = {"catalogs": "catalog", "zones": "zone", "upstreams": "upstream", "listeners": "listener"}
+
+
+def check(settings: Settings, known: Known) -> Iterator[Finding]:
+    """Yield names that nothing bears, each with the nearest that something does, and circles of catalogs."""
+    for path, section, name in _references(settings):
+        if name is not None and not known.may_hold(section, name):
+            others = known.names[section] or frozenset()
+            word = _ONE.get(section, section.removesuffix("s"))
+            hint = did_you_mean(name, others) or f" (there are no {section})"
+            yield Finding(path, f"unknown {word}{hint}")
+    yield from _circles(settings.catalogs)
+
+
+def _references(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
+    for name, listener in settings.listeners.items():
+        here: Path = ("listeners", name)
+        yield (*here, "keystore"), "keystores", listener.keystore
+        yield (*here, "client_certificates", "trust"), "truststores", listener.client_certificates.trust
+        for host, keystore in listener.sni.items():
+            yield (*here, "sni", host), "keystores", keystore
+    for name, zone in settings.zones.items():
+        yield ("zones", name, "catalog"), "catalogs", zone.catalog
+    for name, options in settings.catalogs.items():
+        for index, member in enumerate(_members(options)):
+            yield ("catalogs", name, "of", index), "catalogs", member
+    for name, upstream in settings.upstreams.items():
+        yield ("upstreams", name, "trust"), "truststores", upstream.trust
+        yield ("upstreams", name, "keystore"), "keystores", upstream.keystore
+    yield from _of_routes(settings)
+    if settings.ops is not None:
+        yield ("ops", "keystore"), "keystores", settings.ops.keystore
+        yield ("ops", "client_certificates", "trust"), "truststores", settings.ops.client_certificates.trust
+
+
+def _of_routes(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
+    for index, route in enumerate(settings.routes):
+        here: Path = ("routes", index)
+        yield (*here, "zone"), "zones", route.zone
+        yield (*here, "upstream"), "upstreams", route.upstream
+        for place, listener in enumerate(route.listeners):
+            yield (*here, "listeners", place), "listeners", listener
+
+
+def _members(options: Options) -> tuple[str, ...]:
+    """Return the catalogs that a composite consists of: what its kind calls `of`."""
+    members = getattr(options, "of", ()) if getattr(options, "kind", None) == "composite" else ()
+    return tuple(str(member) for member in members)
+
+
+def _circles(catalogs: Mapping[str, Options]) -> Iterator[Finding]:
+    for name, options in catalogs.items():
+        for index, member in enumerate(_members(options)):
+            if name in _all_below(member, catalogs):
+                yield Finding(("catalogs", name, "of", index), f"{name} would consist of itself: take {member} out")
+
+
+def _all_below(name: str, catalogs: Mapping[str, Options]) -> frozenset[str]:
+    found, waiting = {name}, [name]
+    while waiting:
+        options = catalogs.get(waiting.pop())
+        fresh = [member for member in _members(options) if member not in found] if options is not None else []
+        found.update(fresh)
+        waiting += fresh
+    return frozenset(found)

@@ -1,0 +1,61 @@
+"""Defaults that depend on the rest of the file, filled in before validation so that a checked value always has them.
+
+The only keystore, zone or listener stands for itself where one is needed. Where there are several, nothing is filled in
+and the missing key is told. Whatever is not shaped as it should be is left for the validation to tell.
+"""
+
+from authproxy.settings.values import Value
+
+
+def fill(values: dict[str, Value]) -> dict[str, Value]:
+    """Return the values of a file with these defaults, and with short forms written out."""
+    filled = dict(values)
+    keystore, zone = _only(values, "keystores"), _only(values, "zones")
+    listeners, upstreams, routes = values.get("listeners"), values.get("upstreams"), values.get("routes")
+    if isinstance(listeners, dict):
+        filled["listeners"] = {name: _listener(one, keystore) for name, one in listeners.items()}
+    if isinstance(upstreams, dict):
+        filled["upstreams"] = {name: _upstream(one) for name, one in upstreams.items()}
+    if isinstance(routes, list):
+        names: list[Value] = list(listeners) if isinstance(listeners, dict) else []
+        filled["routes"] = [_route(one, names, zone) for one in routes]
+    if isinstance(ops := values.get("ops"), dict) and _client_mode(ops) in {"optional", "required"}:
+        filled["ops"] = _with(ops, "keystore", keystore)
+    return filled
+
+
+def _only(values: dict[str, Value], section: str) -> str | None:
+    named = values.get(section)
+    return next(iter(named)) if isinstance(named, dict) and len(named) == 1 else None
+
+
+def _with(values: dict[str, Value], key: str, default: Value) -> dict[str, Value]:
+    return values if values.get(key) is not None or default is None else {**values, key: default}
+
+
+def _listener(value: Value, keystore: str | None) -> Value:
+    if not isinstance(value, dict):
+        return value
+    # TLS 1.3 alone hides client certificates from onlookers, and every client that has one can speak it.
+    minimum = "1.3" if _client_mode(value) == "required" else "1.2"
+    tls = value.get("tls", {})
+    return {
+        **_with(value, "keystore", keystore),
+        "tls": _with(tls, "minimum", minimum) if isinstance(tls, dict) else tls,
+    }
+
+
+def _client_mode(value: dict[str, Value]) -> Value:
+    certificates = value.get("client_certificates")
+    return certificates.get("mode") if isinstance(certificates, dict) else None
+
+
+def _upstream(value: Value) -> Value:
+    return {"urls": [value]} if isinstance(value, str) else value
+
+
+def _route(value: Value, listeners: list[Value], zone: str | None) -> Value:
+    if not isinstance(value, dict):
+        return value
+    value = _with(value, "listeners", listeners or None)
+    return value if value.get("public") is True else _with(value, "zone", zone)

@@ -1,0 +1,84 @@
+"""Sections `keystores`, `truststores` and `listeners`: the door."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+
+from authproxy.options import Duration, Flag, LocalPath, SecretRef
+from authproxy.settings.addresses import Bind
+from authproxy.settings.section import Section
+from authproxy.settings.words import EnvName, Host, Name, Several, UrlPath, later
+
+ClientMode: TypeAlias = Literal["none", "optional", "required"]
+TlsVersion: TypeAlias = Literal["1.2", "1.3"]
+
+
+class Keystore(Section):
+    """A private key with its certificate chain: what a listener shows, or an upstream connection presents."""
+
+    LATER = frozenset({"alias", "key_password"})
+
+    file: LocalPath | None = None
+    """Key and chain in one file: PEM, or a keys file; told by content."""
+    certificate: LocalPath | None = None
+    """The certificate chain in PEM, leaf first; with `key`."""
+    key: LocalPath | None = None
+    """The private key in PEM; with `certificate`."""
+    env: EnvName | None = None
+    """The environment variable that holds the text of a keys file."""
+    password: SecretRef | None = None
+    """What the private key is encrypted with."""
+
+
+class Truststore(Section):
+    """Who is believed."""
+
+    LATER = frozenset({"crls", "deny"})
+
+    file: LocalPath
+    """The certificates of the authorities, in PEM."""
+
+
+class ClientCertificates(Section):
+    """Whether a client shows a certificate, and who is believed about it."""
+
+    LATER = frozenset({"on_revoke", "allow"})
+
+    mode: ClientMode = "none"
+    """`none`: not asked for; `optional`: verified when shown; `required`: no handshake without."""
+    trust: Name | None = None
+    """The truststore that client certificates must lead to; needed unless `mode` is `none`."""
+
+
+class Tls(Section):
+    """The protocol below HTTP."""
+
+    FILLED = frozenset({"minimum"})
+
+    minimum: TlsVersion
+    """The oldest version that is spoken, in quotes; by default "1.2", and "1.3" where client certificates are required."""
+
+
+class Listener(Section):
+    """One address, or Several, where clients knock."""
+
+    FILLED = frozenset({"keystore", "tls"})
+    LATER = frozenset({"proxy_protocol", "target", "callers"})
+
+    bind: Annotated[tuple[Bind, ...], Several("address")]
+    """Where to listen: `host:port`, `[v6]:port`, `unix:/path`, or a list of these."""
+    mode: Annotated[Literal["http"], later("tcp", "redirect", "authz", now="http")] = "http"
+    """What is spoken: `http`, that is HTTP/1.1 over TLS."""
+    keystore: Name
+    """The keystore shown to clients; by default the only one."""
+    sni: Mapping[Host, Name] = {}
+    """Other keystores by the host that a client asks for: exact, or `*.suffix`; the rest gets `keystore`."""
+    tls: Tls
+    """The protocol below HTTP."""
+    client_certificates: ClientCertificates = ClientCertificates()
+    """Whether clients show certificates (mutual TLS)."""
+    health: UrlPath | None = None
+    """A path that is answered here without credentials, 200 or 503 and no details; off by default."""
+    drop_unusual_names: Flag = False
+    """Drop every request header whose name has `_` or `.`; those that imitate a reserved name always go."""
+    hsts: Duration | None = None
+    """How long browsers shall insist on https: sent with answers that lack the header; off by default."""

@@ -1,0 +1,99 @@
+"""The whole of the settings, with the catalog kinds that this installation knows."""
+
+from collections.abc import Mapping
+from typing import Annotated, Final, Literal
+
+from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
+from pydantic_core import core_schema
+
+from authproxy.options import LocalPath, Options, Whole
+from authproxy.settings.addresses import Cidr
+from authproxy.settings.listeners import Keystore, Listener, Truststore
+from authproxy.settings.routes import Route
+from authproxy.settings.section import Section
+from authproxy.settings.service import Identity, Limits, Logging, Ops, Timeouts
+from authproxy.settings.upstreams import Upstream
+from authproxy.settings.words import Name
+from authproxy.settings.zones import Zone
+
+
+def _one_worker(value: object) -> object:
+    if value != 1 or isinstance(value, bool):
+        raise ValueError("only 1 is available in this version")
+    return value
+
+
+class Settings(Section):
+    """Everything an operator says, checked, with every default filled in."""
+
+    # Built when used: what is validated is the subclass that `model_for` makes.
+    model_config = ConfigDict(defer_build=True)
+
+    LATER = frozenset({"sessions", "reload", "control", "state"})
+
+    version: Literal[1]
+    """The version of this file's rules: 1."""
+    include: tuple[LocalPath, ...] = ()
+    """Further files; a name in a map, and any other key but `routes`, stands in one file only."""
+    keystores: Mapping[Name, Keystore] = {}
+    """Private keys with their certificates, by name."""
+    truststores: Mapping[Name, Truststore] = {}
+    """Authorities that are believed, by name."""
+    listeners: Mapping[Name, Listener] = {}
+    """Where clients knock, by name; at least one."""
+    catalogs: Mapping[Name, Options] = {}
+    """Where token records come from, by name; `kind` says how."""
+    zones: Mapping[Name, Zone] = {}
+    """Who may come in, by name; isolated from one another."""
+    upstreams: Mapping[Name, Upstream] = {}
+    """The services behind, by name; a URL alone is enough."""
+    routes: tuple[Route, ...] = ()
+    """Which request goes where; the order means nothing; at least one."""
+    identity: Identity = Identity()
+    """What upstreams are told about the caller."""
+    trusted_proxies: tuple[Cidr, ...] = ()
+    """Networks whose `X-Forwarded-*` and `Forwarded` are believed."""
+    limits: Limits = Limits()
+    """How large a request's head may be."""
+    timeouts: Timeouts = Timeouts()
+    """How long a client may take."""
+    workers: Annotated[Whole, BeforeValidator(_one_worker)] = 1
+    """Processes that share the work: 1."""
+    ops: Ops | None = None
+    """Where operators and monitoring ask; off by default."""
+    logging: Logging = Logging()
+    """What is written down."""
+
+
+LATER_KINDS: Final = frozenset({"sqlite", "postgres", "redis", "http"})
+_CATALOGS: Final = Settings.model_fields["catalogs"]
+
+
+class OneOf:
+    """Stands beside a type in `Annotated`: the value is of the kind that its key `kind` names."""
+
+    def __init__(self, kinds: Mapping[str, type[Options]]) -> None:
+        self.kinds = kinds
+
+    def __get_pydantic_core_schema__(self, _: object, handler: GetCoreSchemaHandler) -> core_schema.CoreSchema:
+        """Return the schema that tells kinds apart; tags are in angle brackets, for they are no keys of the file."""
+        return core_schema.tagged_union_schema(
+            {f"<{kind}>": handler.generate_schema(options) for kind, options in self.kinds.items()},
+            discriminator=_kind_tag,
+        )
+
+
+def _kind_tag(value: object) -> str | None:
+    kind = value.get("kind") if isinstance(value, Mapping) else getattr(value, "kind", None)
+    return f"<{kind}>" if isinstance(kind, str) else None
+
+
+def model_for(catalog_kinds: Mapping[str, type[Options]]) -> type[Settings]:
+    """Return Settings whose `catalogs` are of these kinds."""
+    kind = Annotated[Options, OneOf(catalog_kinds)]
+    return create_model(
+        "Settings",
+        __base__=Settings,
+        __doc__=Settings.__doc__,
+        catalogs=(Mapping[Name, kind], Field(default_factory=dict[str, Options], description=_CATALOGS.description)),
+    )

@@ -1,0 +1,90 @@
+"""Section `routes`: which request goes where, and who may make it."""
+
+from collections.abc import Mapping
+from typing import Annotated, Literal, TypeAlias
+from uuid import UUID
+
+from pydantic import Discriminator, Field, Tag
+
+from authproxy.options import Flag, SecretRef, Size
+from authproxy.settings.addresses import Cidr
+from authproxy.settings.section import Section
+from authproxy.settings.words import Group, HeaderName, HeaderText, Host, Method, Name, UrlPath, at_least_one
+
+
+def _header_value_kind(value: object) -> str:
+    # Tags in angle brackets are no keys: `settings.problems` leaves them out of what it prints.
+    if value is None:
+        return "<remove>"
+    return "<reference>" if isinstance(value, Mapping | SecretRef) else "<text>"
+
+
+HeaderValue: TypeAlias = Annotated[
+    Annotated[HeaderText, Tag("<text>")] | Annotated[SecretRef, Tag("<reference>")] | Annotated[None, Tag("<remove>")],
+    Discriminator(_header_value_kind),
+]
+UnusualPath: TypeAlias = Literal["semicolon", "double_slash", "encoded_slash"]
+
+
+class Allow(Section):
+    """Who of a zone may pass: any user or group listed, from any network listed."""
+
+    users: Annotated[tuple[UUID, ...], at_least_one("user")] = ()
+    """User ids."""
+    groups: Annotated[tuple[Group, ...], at_least_one("group")] = ()
+    """Groups, as the catalog names them."""
+    networks: Annotated[tuple[Cidr, ...], at_least_one("network")] = ()
+    """Networks that the client's address must be in."""
+
+
+class Headers(Section):
+    """Headers that are set, or with null removed."""
+
+    request: Mapping[HeaderName, HeaderValue] = Field(default={}, repr=False)
+    """On the way to the upstream: text, a secret's reference, or null."""
+    response: Mapping[HeaderName, HeaderValue] = Field(default={}, repr=False)
+    """On the way to the client: text, a secret's reference, or null."""
+
+
+class Route(Section):
+    """Where requests of one host and path go. The exact host wins over a wildcard over none, then the longest path."""
+
+    FILLED = frozenset({"listeners"})
+    LATER = frozenset({"cross_origin", "preflight"})
+
+    name: Name | None = None
+    """The name in logs and metrics; by default host and path."""
+    listeners: Annotated[tuple[Name, ...], at_least_one("listener")]
+    """The listeners it is served on; by default all."""
+    host: Host | None = None
+    """The host it is for: exact, or `*.suffix`; by default any."""
+    path: UrlPath
+    """The path it is for, and everything under it by whole segments: `/a` is `/a` and `/a/b`, not `/ab`."""
+    exact: Flag = False
+    """Match the path alone, nothing under it."""
+    methods: Annotated[tuple[Method, ...], at_least_one("method")] | None = None
+    """The methods that are let through; by default any but CONNECT and TRACE."""
+    zone: Name | None = None
+    """The zone whose credentials are asked for; by default the only one."""
+    public: Flag = False
+    """Ask for no credential at all."""
+    allow: Allow | None = None
+    """Who of the zone may pass; by default everybody in it."""
+    upstream: Name
+    """The upstream that requests go to."""
+    headers: Headers = Headers()
+    """Headers that are set or removed on the way."""
+    strip_prefix: UrlPath | None = None
+    """Take this prefix off the path before forwarding."""
+    rewrite: UrlPath | None = None
+    """Put this in the place of the route's `path` before forwarding."""
+    unusual_path: tuple[UnusualPath, ...] = ()
+    """Let `;`, `//` or `%2F` pass in paths, which servers read in different ways."""
+    unsafe_forward_credentials: Flag = False
+    """Leave the Authorization header in place although this proxy's token is in it: the upstream can then use it."""
+    upgrades: tuple[Literal["websocket"], ...] = ("websocket",)
+    """The protocols that a connection may be upgraded to."""
+    body_methods: tuple[Method, ...] = ("POST", "PUT", "PATCH")
+    """The methods that may carry a body; others with a body are refused."""
+    max_body: Size | None = None
+    """The largest request body; by default any."""

@@ -1,0 +1,97 @@
+"""The sections about the proxy as a whole: identity, limits, timeouts, ops, logging."""
+
+from collections.abc import Mapping
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Final, Literal, TypeAlias
+
+from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+
+from authproxy.options import Duration, Flag, Size, Whole, parse_path, size_text
+from authproxy.settings.addresses import Bind
+from authproxy.settings.listeners import ClientCertificates
+from authproxy.settings.section import Section, Wait, bounded
+from authproxy.settings.words import HeaderName, Name
+
+IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version"]
+_STREAMS: Final = ("stdout", "stderr", "off")
+
+
+class Identity(Section):
+    """What an upstream is told about the caller."""
+
+    LATER = frozenset({"assertion"})
+
+    headers: Mapping[HeaderName, IdentityValue] = {"X-Authproxy-User": "id"}
+    """Header names and what each carries: id, name, groups, method, zone or version."""
+
+
+class Limits(Section):
+    """How large a request's head may be."""
+
+    LATER = frozenset(
+        {"connections", "connections_per_source", "handshakes", "websockets_per_user", "failures_per_minute"}
+    )
+
+    head: Annotated[Size, bounded(1024, 1024 * 1024, size_text)] = 32 * 1024
+    """The whole head of a request."""
+    line: Annotated[Whole, bounded(256, 65536)] = 8190
+    """One line of it, in bytes."""
+    fields: Annotated[Whole, bounded(8, 1000)] = 100
+    """How many header fields."""
+
+
+class Timeouts(Section):
+    """How long a client may take."""
+
+    handshake: Wait = timedelta(seconds=10)
+    """For the TLS handshake."""
+    head: Wait = timedelta(seconds=10)
+    """From the first byte of a request until the end of its head."""
+    body_idle: Wait = timedelta(seconds=30)
+    """Between two pieces of a request's body."""
+    keep_alive: Wait = timedelta(seconds=75)
+    """How long a connection without a request is kept."""
+    tunnel_idle: Wait = timedelta(minutes=10)
+    """How long an upgraded connection (a WebSocket) may be silent."""
+    drain: Duration = timedelta(seconds=30)
+    """How long requests in progress may go on after the signal to end."""
+    pre_stop: Duration = timedelta(0)
+    """How long to go on accepting after that signal, not ready any more, so that balancers notice."""
+
+
+class Ops(Section):
+    """Where operators and monitoring ask."""
+
+    bind: Bind
+    """The address of `/livez`, `/readyz`, `/metrics` and `/status`."""
+    keystore: Name | None = None
+    """The keystore shown there; needed where the address is not of this machine."""
+    client_certificates: ClientCertificates = ClientCertificates()
+    """Whether askers show certificates; `required` where the address is not of this machine."""
+    unsafe_open_ops: Flag = False
+    """Answer anybody on an address that others can reach: metrics tell of zones, routes and traffic."""
+
+
+def _parse_access(value: object, info: ValidationInfo[Mapping[str, Path] | None]) -> str | Path:
+    if value in _STREAMS:
+        return str(value)
+    if isinstance(value, str) and "/" not in value and "." not in value:
+        raise ValueError(f"must be {', '.join(_STREAMS)} or a file, such as ./access.log")
+    return parse_path(value, info)
+
+
+class Logging(Section):
+    """What is written down."""
+
+    LATER = frozenset({"audit", "audit_on_failure"})
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    """The least important events that are logged, on standard error."""
+    access: Annotated[
+        str | Path,
+        PlainValidator(_parse_access),
+        PlainSerializer(str),
+        WithJsonSchema({"type": "string", "examples": ["stdout", "off", "/var/log/authproxy/access.log"]}),
+    ] = "stdout"
+    """Where the line of each request goes: stdout, stderr, off, or a file."""

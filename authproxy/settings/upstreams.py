@@ -1,0 +1,43 @@
+"""Section `upstreams`: the way out."""
+
+from datetime import timedelta
+from typing import Annotated, Literal
+
+from authproxy.options import Flag
+from authproxy.settings.addresses import UpstreamUrl
+from authproxy.settings.section import Section, Wait
+from authproxy.settings.words import Name, ServerName, Several
+
+
+class UpstreamTimeouts(Section):
+    """How long an upstream may take."""
+
+    connect: Wait = timedelta(seconds=3)
+    """Until a connection stands, with its TLS handshake."""
+    response_head: Wait = timedelta(seconds=30)
+    """From the end of the request until the head of the answer."""
+    idle: Wait = timedelta(seconds=60)
+    """Between two pieces of a body, and how long an unused connection is kept."""
+
+
+class Upstream(Section):
+    """A service behind the proxy."""
+
+    LATER = frozenset({"pins", "health"})
+
+    urls: Annotated[tuple[UpstreamUrl, ...], Several("URL")]
+    """Where it is: `https://host:port`, `unix:/path`, or `http://` on this machine; one or a list."""
+    trust: Name | None = None
+    """The truststore that its certificate must lead to; by default the system's."""
+    server_name: ServerName | None = None
+    """The name that its certificate must hold; by default the host of the URL."""
+    keystore: Name | None = None
+    """The keystore presented to it, where it wants a client certificate."""
+    timeouts: UpstreamTimeouts = UpstreamTimeouts()
+    """How long it may take."""
+    host: Literal["client", "upstream"] = "client"
+    """The Host header it sees: the client's, or its own."""
+    reuse_after_body: Flag = True
+    """Use a connection again after a request with a body; false for servers that leave unwanted bodies unread."""
+    unsafe_remote_plaintext: Flag = False
+    """Allow `http://` to other machines: credentials and identity cross the network readable and forgeable."""

@@ -1,0 +1,54 @@
+"""Nodes to plain Python values, with `${VAR}` expanded; aliases are counted wherever they are used."""
+
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path as FilePath
+from typing import Final, TypeAlias
+
+from authproxy.errors import ConfigError
+from authproxy.options import Text
+from authproxy.settings.scalars import expand, resolve
+from authproxy.settings.tree import Map, Node, Path, Problem, Scalar, Seq
+
+Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
+
+# 5000 routes of ten values each: far above any file, far below what costs a second.
+MAX_VALUES: Final = 50_000
+
+
+class Values:
+    """Makes values of nodes; what cannot be expanded is a problem and becomes empty text."""
+
+    def __init__(self, environ: Mapping[str, str]) -> None:
+        self._environ = environ
+        self._made = 0
+        self.problems: list[Problem] = []
+
+    def of(self, node: Node, path: Path) -> Value:
+        """Return the value of `node`, which stands at `path`; ConfigError: aliases multiply it beyond measure."""
+        self._made += 1
+        if self._made > MAX_VALUES:
+            raise ConfigError(f"{node.mark}: more than {MAX_VALUES} values: an alias (*) counts wherever it is used")
+        match node:
+            case Map():
+                return {key: self.of(value, (*path, key)) for key, (_, value) in node.entries.items()}
+            case Seq():
+                return [self.of(item, (*path, index)) for index, item in enumerate(node.items)]
+            case Scalar():
+                return self._scalar(node, path)
+
+    def _scalar(self, node: Scalar, path: Path) -> Value:
+        text = node.text
+        if "$" in text:
+            try:
+                text = expand(text, self._environ)
+            except ValueError as error:
+                self.problems.append(Problem(node.mark, path, str(error)))
+                text = ""
+        value = resolve(text) if node.plain else text
+        return Text(value, _directory(node.mark.file)) if isinstance(value, str) else value
+
+
+@cache
+def _directory(file: str) -> FilePath:
+    return FilePath(file).absolute().parent

@@ -1,0 +1,1 @@
+"""The way out: verified connections to the services behind, pooled, and the reading of their answers."""

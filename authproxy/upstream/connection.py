@@ -1,0 +1,317 @@
+"""One connection to an upstream: writes requests, reads answers of every framing, one exchange at a time."""
+
+import asyncio
+from enum import Enum, auto, unique
+from typing import Final, Protocol, cast
+
+from typing_extensions import override
+
+from authproxy.core.names import AnswerNames
+from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerHead, BadAnswer, read_answer
+from authproxy.http1.chunked import BadChunk, ChunkedReader
+from authproxy.upstream.interface import Failure, Receiver
+
+_MAX_INTERIM: Final = 8
+_HEAD_END: Final = b"\r\n\r\n"
+_NAMES: Final = AnswerNames()
+
+
+@unique
+class _State(Enum):
+    IDLE = auto()
+    HEAD = auto()
+    LENGTH = auto()
+    CHUNKED = auto()
+    UNTIL_CLOSE = auto()
+    TUNNEL = auto()
+    DONE = auto()
+    DEAD = auto()
+
+    # Compared by identity on the hot path; see core.decision.Reason.
+    __hash__ = object.__hash__
+
+
+class Home(Protocol):
+    """Where a connection belongs."""
+
+    def on_lost(self, connection: "UpstreamConnection") -> None:
+        """The connection is gone and must not be handed out again."""
+
+
+class UpstreamConnection(asyncio.Protocol):
+    """Speaks HTTP/1.1 to an upstream for one `Receiver` after the other.
+
+    After an answer it is `reusable` only when nothing is left in doubt: the request was sent whole, the answer ended
+    exactly where its framing said, and neither side asked to close.
+    """
+
+    __slots__ = (
+        "_bodiless", "_buffer", "_chunks", "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
+        "answered", "home", "idle_since", "used",
+    )  # fmt: skip
+
+    def __init__(self, home: Home) -> None:
+        self.home = home
+        self._transport: asyncio.Transport | None = None
+        self._state = _State.IDLE
+        self._receiver: Receiver | None = None
+        self._buffer = b""
+        self._left = 0
+        self._chunks: ChunkedReader | None = None
+        self._bodiless = False
+        self._upgrade: bytes | None = None
+        self._keep = True
+        self._interim = 0
+        self.answered = False
+        """Whether a byte of the answer to the request in progress has come."""
+        self.used = False
+        """Whether it has carried an earlier request."""
+        self.idle_since = 0.0
+
+    @property
+    def usable(self) -> bool:
+        """Whether a request may be written to it now."""
+        return self._state is _State.IDLE and self._transport is not None and not self._transport.is_closing()
+
+    def begin(self, receiver: Receiver, head: bytes, *, bodiless: bool, upgrade: bytes | None) -> None:
+        """Write a request's head (with any body bytes at hand) and read its answer for `receiver`.
+
+        `bodiless`: the method is HEAD. `upgrade`: the protocol for which a 101 may come.
+        """
+        self._receiver = receiver
+        self._state = _State.HEAD
+        self._bodiless = bodiless
+        self._upgrade = upgrade
+        self._interim = 0
+        self.answered = False
+        self.write(head)
+
+    def write(self, data: bytes) -> None:
+        """Send bytes of the request, already framed."""
+        if self._transport is not None:
+            self._transport.write(data)
+
+    def write_eof(self) -> None:
+        """Tell the upstream that no more comes, where the transport can say so; else close."""
+        transport = self._transport
+        if transport is None:
+            return
+        if transport.can_write_eof():
+            transport.write_eof()
+        else:
+            transport.close()
+
+    def pause(self) -> None:
+        """Stop reading: the client does not take bytes fast enough."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.pause_reading()
+
+    def resume(self) -> None:
+        """Read again."""
+        if self._transport is not None and not self._transport.is_closing():
+            self._transport.resume_reading()
+
+    def finish(self) -> bool:
+        """End the exchange after a whole answer; return whether the connection may carry another request."""
+        self._receiver = None
+        if self._state is _State.DONE and self._keep and self._transport is not None:
+            self._state = _State.IDLE
+            self.used = True
+            return not self._transport.is_closing()
+        self.close()
+        return False
+
+    def abort(self) -> None:
+        """Cut the connection: the upstream must not take what it got for a whole request."""
+        self._receiver = None
+        self._state = _State.DEAD
+        if self._transport is not None:
+            self._transport.abort()
+
+    def close(self) -> None:
+        """Close in good order."""
+        self._receiver = None
+        self._state = _State.DEAD
+        if self._transport is not None:
+            self._transport.close()
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
+        self._transport = cast("asyncio.Transport", transport)
+
+    @override
+    def connection_lost(self, exc: Exception | None) -> None:
+        state = self._state
+        receiver = self._receiver
+        self._transport = None
+        self._state = _State.DEAD
+        self._receiver = None
+        self.home.on_lost(self)
+        if receiver is None or state in {_State.DONE, _State.DEAD, _State.IDLE}:
+            return
+        if state is _State.UNTIL_CLOSE and exc is None:
+            receiver.on_body(b"", complete=True)
+        elif state is _State.TUNNEL:
+            receiver.on_failure(Failure.CLOSED, str(exc or "closed"))
+        elif self.answered:
+            receiver.on_failure(Failure.TRUNCATED, str(exc or "closed before the end of the answer"))
+        else:
+            receiver.on_failure(Failure.CLOSED, str(exc or "closed before the answer"))
+
+    @override
+    def eof_received(self) -> bool:
+        if self._state is _State.TUNNEL and self._receiver is not None:
+            self._receiver.on_eof()
+        return False
+
+    @override
+    def pause_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.pause_request()
+
+    @override
+    def resume_writing(self) -> None:
+        if self._receiver is not None:
+            self._receiver.resume_request()
+
+    @override
+    def data_received(self, data: bytes) -> None:
+        state = self._state
+        receiver = self._receiver
+        if receiver is None:
+            # Bytes that nobody asked for: whatever they answer, it is not the next request.
+            self.abort()
+            return
+        self.answered = True
+        if state is _State.HEAD:
+            self._read_head(data)
+        elif state is _State.LENGTH:
+            self._read_length(receiver, data)
+        elif state is _State.CHUNKED:
+            self._read_chunked(receiver, data)
+        elif state is _State.UNTIL_CLOSE or state is _State.TUNNEL:
+            receiver.on_body(data, complete=False)
+        elif state is _State.DONE:
+            # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
+            self._keep = False
+
+    # ------------------------------------------------------------------ reading answers
+
+    def _read_head(self, data: bytes) -> None:
+        if self._buffer:
+            data = self._buffer + data
+            self._buffer = b""
+        end = data.find(_HEAD_END)
+        if end < 0:
+            if len(data) > MAX_ANSWER_HEAD:
+                self._fail(Failure.MALFORMED, "head larger than 64 KiB")
+            elif data.count(b"\n") != data.count(b"\r\n"):
+                self._fail(Failure.MALFORMED, "a bare LF")
+            else:
+                self._buffer = data
+            return
+        head = BadAnswer("head larger than 64 KiB") if end > MAX_ANSWER_HEAD else read_answer(data[:end], _NAMES)
+        if isinstance(head, BadAnswer):
+            self._fail(Failure.MALFORMED, head.problem)
+        elif head.status < 200:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
+            self._on_informational(head, data[end + 4 :])
+        else:
+            self._on_head(head, data[end + 4 :])
+
+    def _on_informational(self, head: AnswerHead, rest: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        if head.status == SWITCHING:
+            offered = head.upgrade.lower() if head.upgrade is not None else None
+            if self._upgrade is None or offered != self._upgrade.lower():
+                self._fail(Failure.MALFORMED, "101 without being asked for that protocol")
+                return
+            self._state = _State.TUNNEL
+            self._keep = False
+            receiver.on_answer(head, rest, complete=False)
+            return
+        self._interim += 1
+        if self._interim > _MAX_INTERIM:
+            self._fail(Failure.MALFORMED, "more than 8 interim answers")
+            return
+        receiver.on_interim(head)
+        if rest and self._state is _State.HEAD:
+            self._read_head(rest)
+
+    def _on_head(self, head: AnswerHead, rest: bytes) -> None:
+        receiver = self._receiver
+        if receiver is None:
+            return
+        if head.close:
+            self._keep = False
+        if self._bodiless or head.status in BODILESS:
+            self._begin_body(receiver, head, rest, 0)
+        elif head.chunked:
+            self._state = _State.CHUNKED
+            self._chunks = ChunkedReader()
+            self._read_first_chunks(receiver, head, rest)
+        elif head.content_length >= 0:
+            self._begin_body(receiver, head, rest, head.content_length)
+        else:
+            self._state = _State.UNTIL_CLOSE
+            self._keep = False
+            receiver.on_answer(head, rest, complete=False)
+
+    def _begin_body(self, receiver: Receiver, head: AnswerHead, rest: bytes, length: int) -> None:
+        left = length - len(rest)
+        if left < 0:
+            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+            return
+        self._left = left
+        self._state = _State.LENGTH if left else _State.DONE
+        receiver.on_answer(head, rest, complete=not left)
+
+    def _read_first_chunks(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
+        payload = self._feed_chunks(rest) if rest else b""
+        if payload is not None:
+            receiver.on_answer(head, payload, complete=self._state is _State.DONE)
+
+    def _read_length(self, receiver: Receiver, data: bytes) -> None:
+        left = self._left - len(data)
+        if left < 0:
+            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+            return
+        self._left = left
+        if not left:
+            self._state = _State.DONE
+        receiver.on_body(data, complete=not left)
+
+    def _read_chunked(self, receiver: Receiver, data: bytes) -> None:
+        payload = self._feed_chunks(data)
+        if payload is None:
+            return
+        complete = self._state is _State.DONE
+        if payload or complete:
+            receiver.on_body(payload, complete=complete)
+
+    def _feed_chunks(self, data: bytes) -> bytes | None:
+        """Return the payload in `data`, or None when the exchange has failed."""
+        chunks = self._chunks
+        if chunks is None:
+            return None
+        try:
+            payload, rest = chunks.feed(data)
+        except BadChunk as error:
+            self._fail(Failure.MALFORMED, str(error))
+            return None
+        if rest:
+            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+            return None
+        if chunks.done:
+            self._state = _State.DONE
+        return payload
+
+    def _fail(self, failure: Failure, detail: str) -> None:
+        receiver = self._receiver
+        self.abort()
+        if receiver is not None:
+            receiver.on_failure(failure, detail)

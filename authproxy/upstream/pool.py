@@ -1,0 +1,197 @@
+"""An upstream: where it is, how it is verified, and the connections to it that are idle."""
+
+import asyncio
+import ssl
+from collections.abc import Callable, Coroutine, Sequence
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Final, Protocol, TypeAlias
+
+from authproxy.core.stats import UpstreamStats
+from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.interface import Failure
+
+# Idle connections kept per endpoint; beyond that an answer's connection is closed.
+_MAX_IDLE: Final = 256
+# Below the keep-alive of usual servers (nginx 75 s, Go 3 min), so that a stale reuse stays rare.
+_MAX_IDLE_SECONDS: Final = 30.0
+
+Spawn: TypeAlias = Callable[[Coroutine[None, None, None]], object]
+"""Starts a task whose owner waits for it, see `daemon.tasks`."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Endpoint:
+    """One address of an upstream."""
+
+    host: str = ""
+    """Name or address; empty for a Unix socket."""
+    port: int = 0
+    unix: str = ""
+    """Path of a Unix socket; empty for TCP."""
+    context: ssl.SSLContext | None = None
+    """Verifies chain and hostname; None for plain HTTP."""
+    server_name: str = ""
+    """What the certificate must name; never empty with a context."""
+    authority: bytes = b""
+    """What Host says when the upstream is to see its own name."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class UpstreamTimes:
+    """Deadlines in seconds."""
+
+    connect: float
+    response_head: float
+    idle: float
+
+
+class Waiter(Protocol):
+    """Waits for a connection."""
+
+    def on_connected(self, connection: UpstreamConnection) -> None:
+        """A fresh, verified connection is yours."""
+
+    def on_connect_failed(self, failure: Failure, detail: str) -> None:
+        """There will be none."""
+
+
+class Upstream:
+    """Hands out verified connections: an idle one at once, else a fresh one.
+
+    Survives reloads that leave its settings and trust material unchanged, and with it its connections.
+    """
+
+    def __init__(
+        self, name: str, endpoints: Sequence[Endpoint], times: UpstreamTimes, stats: UpstreamStats, spawn: Spawn
+    ) -> None:
+        self.name = name
+        self.times = times
+        self.stats = stats
+        self.outstanding = 0
+        self._sides = tuple(_Side(endpoint) for endpoint in endpoints)
+        self._only = self._sides[0] if len(self._sides) == 1 else None
+        self._spawn = spawn
+        self._retired = False
+
+    @property
+    def authority(self) -> bytes:
+        """The name of the first endpoint, for Host."""
+        return self._sides[0].endpoint.authority
+
+    @property
+    def idle(self) -> int:
+        """How many connections wait for a request."""
+        return sum(len(side.idle) for side in self._sides)
+
+    def take_idle(self) -> UpstreamConnection | None:
+        """Return an idle connection, newest first, or None."""
+        side = self._only or self._least_busy()
+        while side.idle:
+            connection = side.idle.pop()
+            if connection.usable:
+                self.stats.reused += 1
+                side.busy += 1
+                return connection
+        return None
+
+    def connect(self, waiter: Waiter) -> None:
+        """Open a fresh connection for `waiter`, in a task of its own."""
+        side = self._only or self._least_busy()
+        side.busy += 1
+        self._spawn(self._open(side, waiter))
+
+    def give_back(self, connection: UpstreamConnection, *, reusable: bool, now: float) -> None:
+        """Take a connection back after its exchange."""
+        side = self._side_of(connection)
+        side.busy -= 1
+        if reusable and not self._retired and len(side.idle) < _MAX_IDLE:
+            connection.idle_since = now
+            side.idle.append(connection)
+        else:
+            connection.close()
+
+    def release(self, connection: UpstreamConnection) -> None:
+        """Note that a connection was aborted by its exchange."""
+        self._side_of(connection).busy -= 1
+
+    def sweep(self, now: float) -> None:
+        """Close connections that were idle for too long."""
+        for side in self._sides:
+            # The list is in order of `idle_since`, since the newest is taken first and given back last.
+            while side.idle and now - side.idle[0].idle_since > _MAX_IDLE_SECONDS:
+                side.idle.pop(0).close()
+
+    def retire(self) -> None:
+        """Close what is idle; what is in use is closed when it comes back."""
+        self._retired = True
+        for side in self._sides:
+            idle, side.idle = side.idle, []
+            for connection in idle:
+                connection.close()
+
+    def _least_busy(self) -> "_Side":
+        return min(self._sides, key=lambda side: side.busy)
+
+    def _side_of(self, connection: UpstreamConnection) -> "_Side":
+        return connection.home if isinstance(connection.home, _Side) else self._sides[0]
+
+    async def _open(self, side: "_Side", waiter: Waiter) -> None:
+        self.stats.connects += 1
+        try:
+            connection = await _dial(side, timedelta(seconds=self.times.connect))
+        except ssl.SSLError as error:
+            self._failed(side, waiter, Failure.UNVERIFIED, _explain(error))
+        except TimeoutError:
+            self._failed(side, waiter, Failure.CONNECT_TIMEOUT, f"no connection within {self.times.connect:g}s")
+        except OSError as error:
+            self._failed(side, waiter, Failure.REFUSED, error.strerror or str(error))
+        else:
+            waiter.on_connected(connection)
+
+    def _failed(self, side: "_Side", waiter: Waiter, failure: Failure, detail: str) -> None:
+        side.busy -= 1
+        self.stats.connect_failures += 1
+        where = side.endpoint.unix or f"{side.endpoint.host}:{side.endpoint.port}"
+        waiter.on_connect_failed(failure, f"{where}: {detail}")
+
+
+class _Side:
+    """One endpoint with its connections."""
+
+    __slots__ = ("busy", "endpoint", "idle")
+
+    def __init__(self, endpoint: Endpoint) -> None:
+        self.endpoint = endpoint
+        self.idle: list[UpstreamConnection] = []
+        self.busy = 0
+
+    def on_lost(self, connection: UpstreamConnection) -> None:
+        if connection in self.idle:
+            self.idle.remove(connection)
+
+
+async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:
+    """Return a connection over TLS whose chain and hostname were verified by the context (or a plain one)."""
+    endpoint = side.endpoint
+    loop = asyncio.get_running_loop()
+    if endpoint.context is not None and not endpoint.server_name:
+        # An empty server_hostname would silently switch hostname checking off.
+        raise ssl.SSLError("no server name to verify")
+    name = endpoint.server_name if endpoint.context is not None else None
+    async with asyncio.timeout(limit.total_seconds()):
+        if endpoint.unix:
+            _, connection = await loop.create_unix_connection(
+                lambda: UpstreamConnection(side), endpoint.unix, ssl=endpoint.context, server_hostname=name
+            )
+        else:
+            _, connection = await loop.create_connection(
+                lambda: UpstreamConnection(side), endpoint.host, endpoint.port, ssl=endpoint.context, server_hostname=name
+            )
+    return connection
+
+
+def _explain(error: ssl.SSLError) -> str:
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return error.verify_message
+    return error.reason or str(error)

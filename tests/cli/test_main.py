@@ -1,0 +1,228 @@
+"""Exit codes and complaints of the command line as a whole."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import click
+import pytest
+from click.testing import CliRunner
+
+from authproxy.cli import COMMANDS, cli, common, main
+from authproxy.errors import (
+    AuthproxyError,
+    CatalogUnavailable,
+    ConfigError,
+    DependencyError,
+    MaterialError,
+    SecretError,
+)
+
+
+@pytest.fixture
+def outcome(monkeypatch, capsys):
+    """Returns exit code, stdout and stderr of `authproxy demo` when that command does what `body` does."""
+
+    def run(body, *args):
+        command = click.Command("demo", callback=body)
+        monkeypatch.setitem(sys.modules, "authproxy.cli.demo", SimpleNamespace(command=command))
+        with pytest.raises(SystemExit) as ended:
+            main(["demo", *args])
+        return ended.value.code, *capsys.readouterr()
+
+    return run
+
+
+def raising(error):
+    def body():
+        raise error
+
+    return body
+
+
+@pytest.mark.parametrize(
+    ("error", "code", "lines"),
+    [
+        (ConfigError("a.yaml:1:1: no", "a.yaml:2:1: no"), 78, ["a.yaml:1:1: no", "a.yaml:2:1: no"]),
+        (SecretError("pepper: everybody can read it"), 77, ["pepper: everybody can read it"]),
+        (MaterialError("a.pem", "has no key"), 1, ["a.pem: has no key"]),
+        (CatalogUnavailable("tokens.yaml"), 69, ["tokens.yaml"]),
+        (DependencyError("ops.sock: refused"), 69, ["ops.sock: refused"]),
+        (AuthproxyError("no"), 1, ["no"]),
+    ],
+)
+def test_a_failure_is_a_line_for_each_problem_and_a_code(outcome, error, code, lines):
+    """What the program raises on purpose ends as lines on stderr and an exit code, without a traceback."""
+    got = outcome(raising(error))
+
+    assert got == (code, "", "".join(f"authproxy: {line}\n" for line in lines))
+
+
+def test_an_unexpected_error_shows_where(outcome):
+    """A defect is not hidden: anything else comes through with its traceback."""
+    with pytest.raises(ZeroDivisionError):
+        outcome(raising(ZeroDivisionError()))
+
+
+def test_an_interrupt_is_130(outcome):
+    """Ctrl-C ends with the code that every shell expects, and says nothing."""
+    code, out, err = outcome(raising(KeyboardInterrupt()))
+
+    assert (code, out, err.strip()) == (130, "", "")
+
+
+def test_an_abandoned_prompt_failed(outcome):
+    """End of input at a question is a failure, not an interrupt."""
+    code, _, _ = outcome(raising(EOFError()))
+
+    assert code == 1
+
+
+@pytest.mark.parametrize("code", [0, 1, 69])
+def test_a_command_may_end_with_its_own_code(outcome, code):
+    """`ctx.exit(code)` is the exit code of the process."""
+    got = outcome(lambda: click.get_current_context().exit(code))
+
+    assert got == (code, "", "")
+
+
+@pytest.mark.parametrize(("result", "code"), [(None, 0), ("text", 0), (0, 0), (3, 3)])
+def test_a_result_counts_only_as_a_number(outcome, result, code):
+    """A command that returns something else than a number was done."""
+    assert outcome(lambda: result)[0] == code
+
+
+def test_wrong_usage_is_2(outcome):
+    """An option that does not exist is told on stderr with the usage line."""
+    code, out, err = outcome(lambda: None, "--nonsense")
+
+    assert (code, out) == (2, "")
+    assert "Usage: authproxy demo" in err
+    assert "--nonsense" in err
+
+
+@pytest.mark.parametrize(
+    ("typed", "told"),
+    [
+        ("healtcheck", "there is no command 'healtcheck' (did you mean 'healthcheck'?)"),
+        ("zzzzz", "there is no command 'zzzzz'\n"),
+    ],
+)
+def test_an_unknown_command_suggests_the_nearest(capsys, typed, told):
+    """A slip of the finger costs one look; a word like none of ours gets no guess."""
+    with pytest.raises(SystemExit) as ended:
+        main([typed])
+
+    assert ended.value.code == 2
+    assert told in capsys.readouterr().err
+
+
+def test_the_overview_imports_no_command():
+    """`authproxy --help` is complete although no command module was loaded."""
+    program = """
+import sys
+from authproxy.cli import cli
+cli.main(["--help"], standalone_mode=False)
+sys.exit(sum(name.startswith("authproxy.cli.") for name in sys.modules))
+"""
+
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, timeout=20)
+
+    assert done.returncode == 0
+    assert all(f"  {name} " in done.stdout for name in COMMANDS)
+
+
+def test_version_option(capsys):
+    """`--version` names program and version."""
+    with pytest.raises(SystemExit) as ended:
+        main(["--version"])
+
+    assert ended.value.code == 0
+    assert capsys.readouterr().out.startswith("authproxy 0.")
+
+
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+def test_a_closed_pipe_is_quiet(unbuffered):
+    """A reader that leaves early makes no noise, whether the output breaks at the write or at the end."""
+    program = """
+import sys, types, click
+from authproxy.cli import main
+demo = click.Command("demo", callback=lambda: print("more", sys.stdin.read()))
+sys.modules["authproxy.cli.demo"] = types.SimpleNamespace(command=demo)
+main(["demo"])
+"""
+    child = subprocess.Popen(
+        [sys.executable, "-c", program],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | {"PYTHONUNBUFFERED": unbuffered},
+    )
+    # The child writes only after its stdin has ended, so the reader has gone by then.
+    assert child.stdout is not None
+    child.stdout.close()
+    child.stdout = None
+    _, complaint = child.communicate(timeout=20)
+
+    assert (child.returncode, complaint) == (1, b"")
+
+
+def test_completion_offers_every_command():
+    """The shell gets the names with their first lines, and the group's own options, without loading anything."""
+    context = click.Context(cli)
+
+    offered = {item.value: item.help for item in cli.shell_complete(context, "")}
+    options = {item.value for item in cli.shell_complete(context, "--")}
+
+    assert offered == COMMANDS
+    assert {"--version", "--help"} <= options
+
+
+@pytest.fixture
+def named(monkeypatch, tmp_path):
+    """Returns the configuration file that a command is given for these arguments, started in `tmp_path`."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(common, "SYSTEM_CONFIG", tmp_path / "etc.yaml")
+
+    @click.command
+    @common.config_option
+    def command(config):
+        return config
+
+    def name(*args, **env):
+        return CliRunner().invoke(command, args, env=env, standalone_mode=False).return_value
+
+    return name
+
+
+def test_the_option_outranks_the_environment(named):
+    """-c counts before AUTHPROXY_CONFIG."""
+    assert named("-c", "a.yaml", AUTHPROXY_CONFIG="b.yaml") == Path("a.yaml")
+    assert named(AUTHPROXY_CONFIG="b.yaml") == Path("b.yaml")
+
+
+@pytest.mark.parametrize(
+    ("present", "chosen"),
+    [
+        ([], "authproxy.yaml"),
+        (["etc.yaml"], "etc.yaml"),
+        (["authproxy.yaml"], "authproxy.yaml"),
+        (["authproxy.yaml", "etc.yaml"], "authproxy.yaml"),
+    ],
+)
+def test_the_nearest_configuration_is_the_default(named, tmp_path, present, chosen):
+    """The working directory's file comes before the machine's; with neither, the nearer one is complained about."""
+    for name in present:
+        (tmp_path / name).touch()
+
+    assert named().name == chosen
+
+
+def test_a_missing_configuration_says_how_to_name_one(tmp_path):
+    """No file: the message names it and both ways to name another."""
+    with pytest.raises(
+        ConfigError, match=r"none\.yaml: there is no such file \(name one with -c or AUTHPROXY_CONFIG\)"
+    ):
+        common.load_settings(tmp_path / "none.yaml")

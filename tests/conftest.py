@@ -1,0 +1,86 @@
+"""What every test may rely on: a loop that nobody blocks, tools that are there, and the real command line."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import Protocol
+
+import pytest
+from blockbuster import blockbuster_ctx
+from hypothesis import settings
+
+settings.register_profile("fast", max_examples=25, deadline=None)
+settings.register_profile("deep", max_examples=2000, deadline=None)
+settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+# A measured child would write its data beside the parent's and take several times as long to start.
+_COVERAGE = ("COVERAGE_", "COV_CORE_")
+
+
+@pytest.fixture(autouse=True)
+def loop_is_never_blocked(request: pytest.FixtureRequest) -> Iterator[None]:
+    """Any call inside authproxy that blocks the event loop raises, unless the test is marked `blocks`."""
+    if request.node.get_closest_marker("blocks"):
+        yield
+        return
+    with blockbuster_ctx("authproxy"):
+        yield
+
+
+@pytest.fixture(scope="session")
+def tool() -> Callable[[str], str]:
+    """`tool("openssl")` is the program's path; without it the test is skipped, or fails where CI is set."""
+
+    def find(name: str) -> str:
+        path = shutil.which(name)
+        if path is not None:
+            return path
+        if os.environ.get("CI"):
+            pytest.fail(
+                f"{name} is not installed, and CI leaves no test out (add its package to .ci/run)", pytrace=False
+            )
+        pytest.skip(f"{name} is not installed")
+
+    return find
+
+
+class RunAuthproxy(Protocol):
+    """Runs `authproxy` with these arguments in a process of its own and returns what came of it."""
+
+    def __call__(
+        self,
+        *args: str | Path,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 20,
+    ) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture
+def run_authproxy(tmp_path: Path) -> RunAuthproxy:
+    """The real command line, started in `tmp_path`; `env` is added to the environment, AUTHPROXY_* is not inherited."""
+
+    def run(
+        *args: str | Path,
+        stdin: str = "",
+        env: Mapping[str, str] | None = None,
+        cwd: Path | None = None,
+        timeout: float = 20,
+    ) -> subprocess.CompletedProcess[str]:
+        inherited = {k: v for k, v in os.environ.items() if not k.startswith((*_COVERAGE, "AUTHPROXY_"))}
+        return subprocess.run(
+            [sys.executable, "-m", "authproxy", *map(str, args)],
+            input=stdin,
+            env=inherited | dict(env or {}),
+            cwd=cwd or tmp_path,
+            timeout=timeout,
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+
+    return run

@@ -1,0 +1,300 @@
+"""Contexts, shaking hands in memory with friends and strangers."""
+
+import os
+import ssl
+import tempfile
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from authproxy.errors import MaterialError
+from authproxy.keystore import (
+    ClientCertificates,
+    ClientMode,
+    Truststore,
+    client_context,
+    server_context,
+)
+
+V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
+VERSIONS = [V12, V13]
+LOCALHOST = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+
+
+def trust(*people) -> Truststore:
+    return Truststore(name="t", certificates=tuple(person.certificate for person in people), source="t.pem")
+
+
+def demanding(mode, *people) -> ClientCertificates:
+    return ClientCertificates(mode=mode, trust=trust(*people))
+
+
+def only(context: ssl.SSLContext, version: ssl.TLSVersion) -> ssl.SSLContext:
+    context.minimum_version = context.maximum_version = version
+    return context
+
+
+@pytest.fixture
+def plain(server):
+    return server_context(server.keystore(), minimum=V12)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_friends_shake_hands(version, plain, root, shake):
+    """Chain and name are verified, and both speak http/1.1."""
+    ends = shake(plain, only(client_context(trust(root)), version))
+
+    assert ends.client.version() == {V12: "TLSv1.2", V13: "TLSv1.3"}[version]
+    assert ends.client.selected_alpn_protocol() == ends.server.selected_alpn_protocol() == "http/1.1"
+    assert ends.client.compression() is None
+
+
+def test_intermediate_is_sent(deep_server, middle, root, shake):
+    """A client that knows the root only gets the issuer from us."""
+    context = server_context(deep_server.keystore(middle), minimum=V12)
+
+    assert shake(context, client_context(trust(root))).client.getpeercert()
+
+
+def test_truststore_may_hold_an_intermediate_only(deep_server, middle, root, shake):
+    """Whom the operator lists is believed, without his own issuer."""
+    context = server_context(deep_server.keystore(middle), minimum=V12)
+
+    assert shake(context, client_context(trust(middle))).client.getpeercert()
+
+
+@pytest.mark.parametrize("name", ["example.org", "server", "127.0.0.1", "localhost.localdomain"])
+def test_wrong_name_is_refused(name, plain, root, shake):
+    """The server must be who was called."""
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake(plain, client_context(trust(root)), name)
+
+
+def test_common_name_is_no_name(issue, root, shake):
+    """A certificate whose common name alone says `localhost` is refused upstream."""
+    context = server_context(issue("localhost", root).keystore(), minimum=V12)
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="mismatch"):
+        shake(context, client_context(trust(root)))
+
+
+def test_other_authority_is_refused(plain, other_root, shake):
+    """A truststore believes those it lists and nobody else."""
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer certificate"):
+        shake(plain, client_context(trust(other_root)))
+
+
+def test_system_does_not_know_our_root(plain, shake):
+    """Without a truststore the system decides, and it does not know our root."""
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(plain, client_context(None))
+
+
+def test_explicit_trust_never_adds_the_systems(root):
+    """The store of a context with a truststore holds that and no more."""
+    assert len(client_context(trust(root)).get_ca_certs()) == 1
+
+
+def test_expired_server_is_refused(issue, root, shake):
+    """OpenSSL looks at the machine's clock."""
+    old = issue("old", root, LOCALHOST, end=datetime(2021, 1, 1, tzinfo=UTC))
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate has expired"):
+        shake(server_context(old.keystore(), minimum=V12), client_context(trust(root)))
+
+
+def test_context_of_tls_13_refuses_tls_12(server, root, shake):
+    """The minimum holds."""
+    context = server_context(server.keystore(), minimum=V13)
+
+    with pytest.raises(ssl.SSLError, match=r"UNSUPPORTED_PROTOCOL|unsupported protocol"):
+        shake(context, only(client_context(trust(root)), V12))
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1, ssl.TLSVersion.TLSv1_1, ssl.TLSVersion.MINIMUM_SUPPORTED])
+def test_minimum_below_tls_12_does_not_exist(version, server):
+    """No caller can lower the floor."""
+    with pytest.raises(ValueError, match="is no minimum"):
+        server_context(server.keystore(), minimum=version)
+
+
+@pytest.mark.parametrize("suites", ["ECDHE-ECDSA-AES128-SHA256", "ECDHE-ECDSA-AES256-SHA384", "AES128-GCM-SHA256"])
+def test_cbc_and_static_keys_are_refused(suites, plain, root, shake):
+    """TLS 1.2 without an AEAD, or without forward secrecy, finds no shared cipher."""
+    client = only(client_context(trust(root)), V12)
+    client.set_ciphers(suites)
+
+    with pytest.raises(ssl.SSLError, match=r"NO_SHARED_CIPHER|no shared cipher"):
+        shake(plain, client)
+
+
+@pytest.mark.parametrize("which", ["server", "client"])
+def test_every_cipher_is_an_aead_with_forward_secrecy(which, plain, root):
+    """Nothing else is on offer in either direction."""
+    context = plain if which == "server" else client_context(trust(root))
+
+    for cipher in context.get_ciphers():
+        assert cipher["aead"]
+        assert cipher["kea"] in ("kx-ecdhe", "kx-any")
+
+
+def test_options_are_set_whatever_the_python_version(plain, root, server):
+    """Renegotiation, compression and old versions are off; strictness is ours and not the version's."""
+    for context in (plain, client_context(trust(root)), client_context(None)):
+        assert context.options & ssl.OP_NO_RENEGOTIATION
+        assert context.options & ssl.OP_NO_COMPRESSION
+        assert not context.verify_flags & ssl.VERIFY_X509_STRICT
+        assert context.minimum_version == V12
+        assert context.keylog_filename is None
+        assert not context.options & getattr(ssl, "OP_IGNORE_UNEXPECTED_EOF", 0)
+    for context in (client_context(trust(root)), client_context(None, server.keystore())):
+        assert context.check_hostname
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert not context.hostname_checks_common_name
+
+
+def test_key_log_of_the_environment_is_ignored(plain, root, shake, tmp_path, monkeypatch):
+    """SSLKEYLOGFILE would hand every session to whoever can set a variable."""
+    monkeypatch.setitem(os.environ, "SSLKEYLOGFILE", str(tmp_path / "keys"))
+
+    shake(plain, client_context(trust(root)))
+
+    assert list(tmp_path.iterdir()) == []
+
+
+# ------------------------------------------------------------------ client certificates
+
+
+@pytest.fixture
+def asking(server, root):
+    """`asking(mode)` is a context that asks for certificates which `root` issued."""
+    return lambda mode: server_context(server.keystore(), minimum=V12, client=demanding(mode, root))
+
+
+@pytest.fixture
+def stranger(issue, root, other_root):
+    """The context of a client whose certificate is from another authority."""
+    return client_context(trust(root), issue("client", other_root).keystore())
+
+
+@pytest.fixture
+def acquaintance(client, root):
+    """The context of a client whose certificate `root` issued."""
+    return client_context(trust(root), client.keystore())
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("mode", [ClientMode.OPTIONAL, ClientMode.REQUIRED])
+def test_client_with_certificate_is_known(mode, version, asking, acquaintance, shake):
+    """The server sees the very certificate."""
+    ends = shake(asking(mode), only(acquaintance, version))
+
+    assert ends.server.getpeercert()["subject"] == ((("commonName", "client"),),)
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_client_without_certificate_is_refused_when_required(version, server, root, shake):
+    """Required means required."""
+    context = server_context(server.keystore(), minimum=V12, client=demanding(ClientMode.REQUIRED, root))
+
+    with pytest.raises(ssl.SSLError, match=r"PEER_DID_NOT_RETURN_A_CERTIFICATE|did not return a certificate"):
+        shake(context, only(client_context(trust(root)), version))
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_client_without_certificate_passes_when_optional(version, server, root, shake):
+    """Optional means that none is fine."""
+    context = server_context(server.keystore(), minimum=V12, client=demanding(ClientMode.OPTIONAL, root))
+
+    assert shake(context, only(client_context(trust(root)), version)).server.getpeercert(binary_form=True) is None
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+@pytest.mark.parametrize("mode", [ClientMode.OPTIONAL, ClientMode.REQUIRED])
+def test_client_of_another_authority_is_refused(mode, version, asking, stranger, shake):
+    """A bad certificate is refused also where none would have been fine."""
+    with pytest.raises(ssl.SSLCertVerificationError, match="unable to get local issuer"):
+        shake(asking(mode), only(stranger, version))
+
+
+def test_server_certificate_does_not_pass_for_a_client(server, root, shake):
+    """One that is for servers only is no client certificate."""
+    context = server_context(server.keystore(), minimum=V12, client=demanding(ClientMode.REQUIRED, root))
+
+    with pytest.raises(ssl.SSLCertVerificationError, match=r"unsuitable certificate purpose|unsupported certificate"):
+        shake(context, client_context(trust(root), server.keystore()))
+
+
+def test_nobody_is_asked_by_default(plain, client, root, shake):
+    """Without a mode a client keeps its certificate to itself."""
+    ends = shake(plain, client_context(trust(root), client.keystore()))
+
+    assert ends.server.getpeercert(binary_form=True) is None
+
+
+def test_keys_file_brings_its_own_trust(server, client, root, shake):
+    """The root of the keystore decides about clients when no truststore is named."""
+    own = server.keystore(root=root)
+    context = server_context(own, minimum=V13, client=ClientCertificates(mode=ClientMode.REQUIRED))
+
+    assert shake(context, client_context(trust(root), client.keystore())).server.getpeercert()
+
+
+def test_named_trust_replaces_the_keys_files(server, client, root, other_root, shake):
+    """An explicit truststore is the only one."""
+    own = server.keystore(root=root)
+    context = server_context(own, minimum=V13, client=demanding(ClientMode.REQUIRED, other_root))
+
+    with pytest.raises(ssl.SSLCertVerificationError):
+        shake(context, client_context(trust(root), client.keystore()))
+
+
+@pytest.mark.parametrize("mode", [ClientMode.OPTIONAL, ClientMode.REQUIRED])
+def test_no_trust_is_an_error_and_not_the_systems(mode, server):
+    """Whoever asks for certificates must say by whom."""
+    with pytest.raises(MaterialError, match=r"main.pem: holds no root certificate to trust clients by"):
+        server_context(server.keystore(), minimum=V13, client=ClientCertificates(mode=mode))
+
+
+def test_mutual_tls_gives_no_tickets(server, client, root, shake):
+    """A client whose authority was dropped must not come back with a ticket (TLS 1.3: none is sent at all)."""
+    context = server_context(server.keystore(), minimum=V12, client=demanding(ClientMode.REQUIRED, root))
+
+    for version in VERSIONS:
+        ends = shake(context, only(client_context(trust(root), client.keystore()), version))
+        ends.server.write(b"x")
+
+        assert context.num_tickets == 0
+        assert ends.client.session is None or not ends.client.session.has_ticket
+
+
+# ------------------------------------------------------------------ loading
+
+
+def test_key_is_loaded_without_memfd(server, root, shake, monkeypatch, tmp_path):
+    """Where there is no memfd, a private file serves, and it is gone afterwards."""
+    monkeypatch.delattr(os, "memfd_create")
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+
+    context = server_context(server.keystore(), minimum=V12)
+
+    assert shake(context, client_context(trust(root))).client.getpeercert()
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_descriptors_do_not_leak(server):
+    """The memory that the key was in goes away with its descriptor."""
+    before = len(list(Path("/proc/self/fd").iterdir()))
+
+    server_context(server.keystore(), minimum=V12)
+
+    assert len(list(Path("/proc/self/fd").iterdir())) == before
+
+
+def test_key_that_does_not_match_is_refused(server, client):
+    """OpenSSL has the last word, as a problem of material."""
+    with pytest.raises(MaterialError, match=r"main.pem: openssl does not accept the certificate: KEY_VALUES_MISMATCH"):
+        server_context(replace(server.keystore(), key=client.key), minimum=V12)
