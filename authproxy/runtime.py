@@ -4,16 +4,16 @@ Everything slow (YAML, PEM, contexts, route tables, prebuilt lines) is finished 
 makes another one beside it and swaps the reference; a kept-alive connection reads `Current` at its next request.
 """
 
+import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.decision import AllowRules, Network, TokenRules
-from authproxy.core.names import RequestNames
 from authproxy.core.route import RouteTable
 from authproxy.core.stats import RouteStats
-from authproxy.http1.request import HeadLimits
+from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.upstream.pool import Upstream
 
 
@@ -84,6 +84,14 @@ class Route:
     request: HeaderRules | None = None
     response: HeaderRules | None = None
 
+    log_facts: str = field(init=False, repr=False, compare=False, default="")
+    """What every log line of this route says of it, as JSON members."""
+
+    def __post_init__(self) -> None:
+        zone = "" if self.zone is None else self.zone.name
+        text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{self.upstream.name}"'
+        object.__setattr__(self, "log_facts", text)
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Times:
@@ -101,9 +109,9 @@ class Listener:
     """What a connection that came in here may see."""
 
     name: str
-    names: RequestNames
+    reader: RequestReader
+    limits: HeadLimits
     routes: RouteTable[Route]
-    limits: HeadLimits = field(default_factory=HeadLimits)
     times: Times = field(default_factory=Times)
     health: bytes | None = None
     """The path that is answered here without credentials."""
@@ -123,11 +131,11 @@ class Runtime:
     """(`Name: `, what) in the order of the configuration."""
     trusted: tuple[Network, ...] = ()
     """Whose X-Forwarded-* and Forwarded are believed."""
+    prefixes: tuple[bytes, ...] = field(init=False, default=())
+    """The token prefixes of all zones, with the underscore behind."""
 
-    @property
-    def prefixes(self) -> tuple[bytes, ...]:
-        """The token prefixes of all zones, with the underscore behind."""
-        return tuple(zone.rules.prefix + b"_" for zone in self.zones.values())
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values()))
 
 
 class Current:

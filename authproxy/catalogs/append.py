@@ -24,7 +24,6 @@ from authproxy.errors import MaterialError
 
 NEW_FILE_MODE: Final = 0o644
 
-_NOTHING: Final = re.compile(rb"\s*(#[^\n]*\s*)*(---[ \t]*\r?\n\s*(#[^\n]*\s*)*)?")
 _EMPTY_LIST: Final = re.compile(rb"(?m)^\[\s*\][ \t]*(?:#[^\n]*)?$")
 # Words that mean themselves in every version of YAML; everything else is put in quotes.
 _BARE: Final = re.compile(r"(?!(?:null|true|false|yes|no|on|off|y|n)$)[A-Za-z][A-Za-z0-9._-]*", re.IGNORECASE)
@@ -54,6 +53,11 @@ def row_text(record: TokenRecord) -> str:
 def time_text(time: datetime) -> str:
     """Return an instant in UTC as RFC 3339 text."""
     return time.isoformat().replace("+00:00", "Z")
+
+
+def _word(text: str) -> str:
+    # JSON's text is YAML's text, as long as nothing is written as a pair of surrogates.
+    return text if _BARE.fullmatch(text) else json.dumps(text, ensure_ascii=False)
 
 
 def append(path: Path, record: TokenRecord) -> None:
@@ -86,17 +90,20 @@ def _joined(before: bytes, record: TokenRecord, source: str) -> bytes:
     if sheet is not None and not sheet.records and empty is not None:
         after = before[: empty.start()] + row.rstrip(b"\n") + before[empty.end() :]
     else:
-        indent = b" " * _column(before)
+        indent = b" " * (0 if sheet is None else _column(before))
         after = before + (b"" if before.endswith(b"\n") or not before else b"\n")
         after += b"".join(indent + line for line in row.splitlines(keepends=True))
     if b"\r\n" in before:
         after = after.replace(b"\r\n", b"\n").replace(b"\n", b"\r\n")
-    _prove(_sheet(after, source), sheet, record, source)
+    if not _proven(after, sheet, record, source):
+        raise MaterialError(source, "is not a plain list of rows, one below the other: add the row by hand")
     return after
 
 
 def _sheet(data: bytes, source: str) -> Sheet | None:
-    return None if _NOTHING.fullmatch(data) else read_yaml(data, source)
+    lines = (line.strip() for line in data.splitlines())
+    holds_rows = any(line and line != b"---" and not line.startswith(b"#") for line in lines)
+    return read_yaml(data, source) if holds_rows else None
 
 
 def _refuse_second(sheet: Sheet | None, record: TokenRecord, source: str) -> None:
@@ -112,10 +119,12 @@ def _column(data: bytes) -> int:
     return 0
 
 
-def _prove(after: Sheet | None, before: Sheet | None, record: TokenRecord, source: str) -> None:
+def _proven(after: bytes, before: Sheet | None, record: TokenRecord, source: str) -> bool:
     old = before.records if before is not None else ()
-    if after is None or set(after.records) != {*old, record}:
-        raise MaterialError(source, "is not a plain list of rows, one below the other: add the row by hand")
+    try:
+        return set(read_yaml(after, source).records) == {*old, record}
+    except MaterialError:
+        return False
 
 
 @contextmanager

@@ -7,6 +7,7 @@ turvata fail disables its user alone, and a file without rows is not believed.
 Source: turvata 0.4, catalog.clj, edn-file-catalog.
 """
 
+import re
 from collections.abc import Callable
 from datetime import datetime
 from typing import Final, TypeVar
@@ -21,7 +22,7 @@ _KEYS: Final = frozenset(
     {"user-id", "rotation-version", "hash-hex", "prev-hash-hex", "expires-at", "grace-period-expires-at"}
 )
 # Blanks, commas and comments, as after the last form of any file.
-_IDLE: Final = " ,\t\r\n\f\v"
+_IDLE: Final = re.compile(r"(?:[\s,]++|;[^\n]*+)*+", re.ASCII)
 
 T = TypeVar("T")
 
@@ -54,8 +55,9 @@ def read_edn(data: bytes, source: str) -> Sheet:
             _Row(row, lines, writer).add()
         else:
             writer.problem(lines.last, "", "behind this line: a row must be a map")
-    if text[end:].strip(_IDLE) and not text[end:].lstrip(_IDLE).startswith(";"):
-        writer.note(_line(text, end), "", "only the first form of the file counts, and here begins another")
+    idle = _IDLE.match(text, end)
+    if idle is not None and idle.end() < len(text):
+        writer.note(_line(text, idle.end()), "", "only the first form of the file counts, and here begins another")
     return writer.sheet()
 
 

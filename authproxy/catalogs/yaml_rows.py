@@ -97,9 +97,10 @@ class _Reader:
     def entries(self) -> Iterator[_Entry]:
         """Yield every row of the one document."""
         self._next()
-        if isinstance(self._next(), yaml.StreamEndEvent):
+        document = self._next()
+        top = document if isinstance(document, yaml.StreamEndEvent) else self._next()
+        if top is document or (isinstance(top, yaml.ScalarEvent) and top.value in _EMPTY):
             raise MaterialError(self._source, "is empty: write [] when there shall be no rows")
-        top = self._next()
         if not isinstance(top, yaml.SequenceStartEvent):
             raise self._unreadable(top, "must be a list of rows, each beginning with `- user_id:`")
         while not isinstance(event := self._next(), yaml.SequenceEndEvent):

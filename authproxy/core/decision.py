@@ -49,14 +49,8 @@ class Deny(NamedTuple):
     """Whom the credential claimed to be, when it could be read; not proven."""
 
 
-class Question(NamedTuple):
-    """What the catalog must answer before the request can be judged."""
-
-    token: Token
-
-
-class Identity(NamedTuple):
-    """Who is calling, proven."""
+class Allow(NamedTuple):
+    """The request passes: who is calling, proven."""
 
     record: TokenRecord
     zone: str
@@ -64,12 +58,6 @@ class Identity(NamedTuple):
     """`token`; sessions and certificates have their own word."""
     version: int
     """The rotation version of the credential that was shown; in grace one below the record's."""
-
-
-class Allow(NamedTuple):
-    """The request passes."""
-
-    identity: Identity
     matched: Match
     pepper: str
     """The id of the pepper that matched."""
@@ -79,7 +67,7 @@ class Allow(NamedTuple):
     @property
     def credential(self) -> tuple[str, UserId, int]:
         """The key by which open streams of this credential are found when it is revoked or expires."""
-        return self.identity.zone, self.identity.record.user_id, self.identity.version
+        return self.zone, self.record.user_id, self.version
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -107,8 +95,8 @@ _MALFORMED: Final = Deny(Reason.MALFORMED_TOKEN, presented=True)
 _WRONG_PREFIX: Final = Deny(Reason.WRONG_PREFIX, presented=True)
 
 
-def ask(rules: TokenRules, authorization: bytes | None) -> Question | Deny:
-    """Return what to ask the catalog, or the refusal that needs no question.
+def ask(rules: TokenRules, authorization: bytes | None) -> Token | Deny:
+    """Return the token whose user the catalog must be asked for, or the refusal that needs no question.
 
     `authorization` is the field's value without surrounding blanks. A foreign prefix is refused before any look-up.
     """
@@ -120,20 +108,19 @@ def ask(rules: TokenRules, authorization: bytes | None) -> Question | Deny:
         return _MALFORMED
     if token.prefix != rules.prefix:
         return _WRONG_PREFIX
-    return Question(token)
+    return token
 
 
-def judge(rules: TokenRules, question: Question, record: TokenRecord | None, now: datetime) -> Allow | Deny:
-    """Return the verdict on `question`, given what the catalog knows and the wall clock.
+def judge(rules: TokenRules, token: Token, record: TokenRecord | None, now: datetime) -> Allow | Deny:
+    """Return the verdict on `token`, given what the catalog knows and the wall clock.
 
     An unknown user costs the same HMAC as a known one, so that timing does not tell who exists.
     """
-    token = question.token
     matched = match(rules.peppers, token, record, now)
     if matched is None or record is None:
         return Deny(_why(token, record, now), presented=True, user_id=token.user_id)
     how, pepper = matched
-    return Allow(Identity(record, rules.zone, "token", token.rotation_version), how, pepper.id)
+    return Allow(record, rules.zone, "token", token.rotation_version, how, pepper.id)
 
 
 def _why(token: Token, record: TokenRecord | None, now: datetime) -> Reason:
@@ -149,13 +136,12 @@ def _why(token: Token, record: TokenRecord | None, now: datetime) -> Reason:
     return Reason.TOKEN_MISMATCH
 
 
-def admit(rules: AllowRules, identity: Identity, address: str) -> Reason | None:
-    """Return None when the route admits this identity from this address, else why not.
+def admit(rules: AllowRules, record: TokenRecord, address: str) -> Reason | None:
+    """Return None when the route admits this user from this address, else why not.
 
     Any user or group listed, from any network listed; `address` is the client's, behind trusted proxies.
     """
-    if rules.users or rules.groups:
-        record = identity.record
+    if rules.users or rules.groups:  # noqa: SIM102  # two questions, in this order
         if record.user_id not in rules.users and rules.groups.isdisjoint(record.groups):
             return Reason.NOT_ALLOWED
     if rules.networks and not is_within(address, rules.networks):

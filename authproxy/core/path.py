@@ -34,6 +34,11 @@ class Path(NamedTuple):
     """Which of `UNUSUAL` it needs; empty for nearly every path."""
 
 
+def is_plain(raw: bytes) -> bool:
+    """Tell whether a path is its own decoded form and nothing in it can be read in two ways: nearly every path."""
+    return _WORTH_A_LOOK(raw) is None
+
+
 def read_path(raw: bytes) -> Path | None:
     """Return the reading of a path (no query), or None when it has more than one and must be refused.
 

@@ -14,7 +14,7 @@ from authproxy.core.route import Pattern, RouteTable
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
 from authproxy.errors import ConfigError
-from authproxy.http1.request import HeadLimits
+from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import client_context, fingerprint
 from authproxy.runtime import HeaderRules, IdentityValue, Listener, Rewrite, Route, Runtime, Times, Zone
 from authproxy.settings.addresses import UnixSocket, Url
@@ -189,13 +189,14 @@ def _listener(parts: Parts, name: str, routes: list[Route]) -> Listener:
         for described, route in zip(settings.routes, routes, strict=True)
         if name in described.listeners
     ]
-    limits, times = settings.limits, settings.timeouts
+    limits = HeadLimits(head=settings.limits.head, line=settings.limits.line, fields=settings.limits.fields)
+    times = settings.timeouts
     hsts = None if own.hsts is None else int(own.hsts.total_seconds())
     return Listener(
         name=name,
-        names=RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names),
+        reader=RequestReader(RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names), limits),
+        limits=limits,
         routes=RouteTable(served),
-        limits=HeadLimits(head=limits.head, line=limits.line, fields=limits.fields),
         times=Times(
             handshake=times.handshake.total_seconds(),
             head=times.head.total_seconds(),

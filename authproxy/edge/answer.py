@@ -3,11 +3,11 @@
 from http import HTTPStatus
 from typing import Final
 
-from authproxy.core.decision import Allow
-from authproxy.edge.forward import apply_rules
+from authproxy.edge.facts import Facts
+from authproxy.edge.forward import without
 from authproxy.http1.answer import BODILESS, SWITCHING, AnswerHead
 from authproxy.http1.request import RequestHead
-from authproxy.runtime import Listener, Route
+from authproxy.runtime import Route
 
 # The upstream's own reason phrase is not passed on: it means nothing (RFC 9112, 4) and has carried attacks.
 _STATUS_LINES: Final = {
@@ -15,6 +15,7 @@ _STATUS_LINES: Final = {
 }
 # No upstream may set or clear the cookies of this proxy.
 _OWN_COOKIE: Final = b"__host-authproxy"
+_NO_CONTENT: Final = 204
 
 
 def status_line(status: int) -> bytes:
@@ -27,41 +28,33 @@ def has_no_body(request: RequestHead, status: int) -> bool:
     return request.method == b"HEAD" or status in BODILESS
 
 
-def is_chunked_out(request: RequestHead, head: AnswerHead) -> bool:
-    """Tell whether the body goes to this client in chunks: its length is not known and the client reads HTTP/1.1."""
-    return head.content_length < 0 and not request.http10 and not has_no_body(request, head.status)
+def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, close: bool) -> list[bytes]:
+    """Return the parts of the head for the client, with the empty line at its end.
 
-
-def answer_head(  # noqa: PLR0913  # the six things a head is made of
-    listener: Listener, route: Route, request: RequestHead, head: AnswerHead, request_id: bytes, *, close: bool
-) -> list[bytes]:
-    """Return the parts of the head for the client, with the empty line at its end."""
-    lines = head.lines if route.response is None else apply_rules(route.response, head.lines)
+    `chunked`: the body follows in chunks; `close`: the connection ends after this answer.
+    """
+    lines = head.lines if route.response is None else without(route.response, head.lines)
     parts = [status_line(head.status)]
-    add = parts.append
     if lines:
-        add(b"\r\n".join(lines))
-        add(b"\r\n")
+        parts += (b"\r\n".join(lines), b"\r\n")
     if head.cookies is not None and not (route.response and b"set-cookie" in route.response.dropped):
         parts += [line + b"\r\n" for line in head.cookies if not _is_own_cookie(line)]
     if route.response is not None:
-        add(route.response.set_lines)
-    if listener.hsts is not None and not head.hsts:
-        add(listener.hsts)
-    add(_framing(request, head, close=close))
-    add(b"X-Request-Id: %b\r\n\r\n" % request_id)
-    return parts
-
-
-def _framing(request: RequestHead, head: AnswerHead, *, close: bool) -> bytes:
+        parts.append(route.response.set_lines)
+    if facts.listener.hsts is not None and not head.hsts:
+        parts.append(facts.listener.hsts)
+    if facts.allow is not None and facts.allow.answer_lines:
+        parts += facts.allow.answer_lines
     if head.status == SWITCHING:
-        return b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or b"")
-    lines = b""
-    if is_chunked_out(request, head):
-        lines = b"Transfer-Encoding: chunked\r\n"
-    elif head.content_length >= 0 and head.status != HTTPStatus.NO_CONTENT:
-        lines = b"Content-Length: %d\r\n" % head.content_length
-    return lines + b"Connection: close\r\n" if close else lines
+        parts.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or b""))
+    elif chunked:
+        parts.append(b"Transfer-Encoding: chunked\r\n")
+    elif head.content_length >= 0 and head.status != _NO_CONTENT:
+        parts.append(b"Content-Length: %d\r\n" % head.content_length)
+    if close:
+        parts.append(b"Connection: close\r\n")
+    parts += (b"X-Request-Id: ", facts.request_id, b"\r\n\r\n")
+    return parts
 
 
 def _is_own_cookie(line: bytes) -> bool:
@@ -71,8 +64,3 @@ def _is_own_cookie(line: bytes) -> bool:
 def interim_head(head: AnswerHead) -> bytes:
     """Return a 100 or 103 for the client."""
     return b"".join((status_line(head.status), *(line + b"\r\n" for line in head.lines), b"\r\n"))
-
-
-def allow_lines(allow: Allow | None) -> bytes:
-    """Return what the decision adds to the answer, such as a refreshed cookie."""
-    return b"".join(allow.answer_lines) if allow is not None else b""

@@ -10,36 +10,36 @@ handing out this class keeps its whole stack of handlers and responses for the o
 
 import asyncio
 from enum import Enum, auto, unique
-from typing import TYPE_CHECKING, Final, NamedTuple, cast
+from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
-from authproxy import events
-from authproxy.core.decision import Question, is_within
+from authproxy.core.decision import is_within
 from authproxy.core.peer import Peer
+from authproxy.core.token import Token
 from authproxy.door.peer import peer_of
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
-from authproxy.edge.facts import Facts, Outcome, record
-from authproxy.edge.forward import Origin, origin_behind, upstream_head
-from authproxy.edge.gate import accepted_id, check_body, find_route
+from authproxy.edge.facts import Facts
+from authproxy.edge.forward import upstream_head
+from authproxy.edge.gate import accepted_id
 from authproxy.edge.line import Line
-from authproxy.edge.refusal import NO_CONTENT, Refusal, refusal_bytes
+from authproxy.edge.origin import Origin, origin_behind, origin_of
+from authproxy.edge.own_answer import malformed_facts, send_refusal
+from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
+from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import BadChunk, ChunkedReader
-from authproxy.http1.request import Malformed, RequestHead, read_request
-from authproxy.runtime import Listener, Route, Runtime
+from authproxy.http1.request import Malformed, RequestHead
+from authproxy.runtime import Listener, Runtime
 
 if TYPE_CHECKING:
     from authproxy.edge.server import EdgeServer
 
 _HEAD_END: Final = b"\r\n\r\n"
-_NO_HEAD: Final = RequestHead(b"", b"", http10=False)
-# A refused request's small body is read away so that the connection can go on; a larger one ends it.
-_SKIPPED_BODY: Final = 64 * 1024
 # How long a connection may take to close in good order before it is cut.
 _CLOSING: Final = 5.0
 # A catalog has its own, much shorter deadline; this one only catches a catalog without one.
@@ -65,21 +65,18 @@ class _Phase(Enum):
     """What still comes is forgotten."""
 
 
-class Visit(NamedTuple):
-    """A request on its way through the gate, and what counted when it came."""
-
-    runtime: Runtime
-    listener: Listener
-    facts: Facts
-    origin: Origin
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+_HEAD: Final = _Phase.HEAD
+_BODY: Final = _Phase.BODY
+_BUSY: Final = _Phase.BUSY
 
 
 class ClientConnection(RequestHandler):
-    """Reads requests, lets them through or refuses them; is the client of its `Exchange`."""
+    """Reads requests, lets them through or refuses them; is the client of its `Exchange` or `Tunnel`."""
 
     __slots__ = (
-        "_blank_line", "_body", "_buffer", "_exchange", "_facts", "_listener_name", "_origin", "_peer", "_phase",
-        "_services", "line",
+        "_blank_line", "_body", "_buffer", "_facts", "_listener_name", "_origin", "_peer", "_phase", "_services", "_work",
+        "line",
     )  # fmt: skip
 
     def __init__(
@@ -87,18 +84,18 @@ class ClientConnection(RequestHandler):
     ) -> None:
         super().__init__(
             server, loop=loop, keepalive_timeout=_FOREVER, access_log=None, auto_decompress=False, lingering_time=0
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # type: ignore[arg-type]  # None is how aiohttp itself spells `no access log`
         self._services = services
         self._listener_name = listener
-        self.line = Line(services.monotonic)
         self._peer = Peer(address="", port=0, local_port=0)
-        self._origin = Origin(self._peer)
-        self._phase = _Phase.HEAD
+        self._origin: Origin = origin_of(self._peer)
+        self._phase = _HEAD
         self._buffer = b""
         self._blank_line = False
         self._body: LengthReader | ChunkedReader | None = None
-        self._exchange: Exchange | None = None
+        self._work: Exchange | Tunnel | None = None
         self._facts: Facts | None = None
+        self.line = Line(services.monotonic)
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -108,7 +105,7 @@ class ClientConnection(RequestHandler):
         # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
         self.line.made(cast("asyncio.Transport", transport))
         self._peer = peer_of(transport)
-        self._origin = Origin(self._peer)
+        self._origin = origin_of(self._peer)
         self._services.connections.add(self)
         listener = self._listener()
         self.line.set_deadline(listener.times.head if listener is not None else 0.0)
@@ -117,34 +114,34 @@ class ClientConnection(RequestHandler):
     def connection_lost(self, exc: BaseException | None) -> None:
         self.line.lost()
         self._services.connections.discard(self)
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.abandon("client-gone")
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon("client-gone")
         super().connection_lost(exc)
 
     @override
     def pause_writing(self) -> None:
         super().pause_writing()
-        if self._exchange is not None:
-            self._exchange.pause_answer()
+        if self._work is not None:
+            self._work.pause_answer()
 
     @override
     def resume_writing(self) -> None:
         super().resume_writing()
-        if self._exchange is not None:
-            self._exchange.resume_answer()
+        if self._work is not None:
+            self._work.resume_answer()
 
     @override
     def data_received(self, data: bytes) -> None:
         phase = self._phase
         try:
-            if phase is _Phase.HEAD:
+            if phase is _HEAD:
                 self._read_head(self._buffer + data if self._buffer else data)
-            elif phase is _Phase.BODY:
+            elif phase is _BODY:
                 self._read_body(data)
-            elif phase is _Phase.TUNNEL and self._exchange is not None:
-                self._exchange.send_tunnel(data)
-            elif phase is _Phase.BUSY or phase is _Phase.OWN:
+            elif isinstance(self._work, Tunnel):
+                self._work.send(data)
+            elif phase is _BUSY or phase is _Phase.OWN:
                 # One request at a time: the next one waits here, and the rest of it in the kernel.
                 self._buffer += data
                 self.line.hold()
@@ -169,21 +166,20 @@ class ClientConnection(RequestHandler):
         if end < 0:
             self._await_more(listener, data)
             return
-        self._buffer = b""
+        self._buffer = data[end + 4 :]
         self._blank_line = False
         if end > listener.limits.head:
             self._refuse_malformed(Malformed(431, "head too large"))
             return
-        head = read_request(data[:end], listener.names, listener.limits)
+        head = listener.reader.read(data[:end])
         if isinstance(head, Malformed):
             self._refuse_malformed(head)
-        elif listener.health is not None and head.path == listener.health and not head.has_body:
+        elif head.path == listener.health and not head.has_body:
             self._phase = _Phase.OWN
-            self._buffer = data[end + 4 :]
             self.line.set_deadline(listener.times.body_idle)
             super().data_received(data[: end + 4])
         else:
-            self._dispatch(runtime, listener, head, data[end + 4 :])
+            self._dispatch(runtime, listener, head)
 
     def _await_more(self, listener: Listener, data: bytes) -> None:
         if data and not self._buffer:
@@ -196,7 +192,7 @@ class ClientConnection(RequestHandler):
         elif len(data) > listener.limits.head:
             self._refuse_malformed(Malformed(431, "head too large"))
 
-    def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead, rest: bytes) -> None:
+    def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
         services = self._services
         origin = self._origin
         request_id = None
@@ -204,113 +200,88 @@ class ClientConnection(RequestHandler):
             request_id = accepted_id(head.request_id)
             if head.forwarded is not None:
                 origin = origin_behind(self._peer, head.forwarded, runtime.trusted)
-        facts = Facts(
-            head, request_id or services.ids.next(), origin.address, services.monotonic(), runtime.generation
-        )  # fmt: skip
+        facts = Facts(runtime, listener, head, request_id or services.ids.next(), origin, services.monotonic())
         self._facts = facts
-        self._phase = _Phase.BUSY
-        self._buffer = rest
+        self._phase = _BUSY
         if head.has_body:
             self._body = ChunkedReader() if head.chunked else LengthReader(head.content_length)
-        visit = Visit(runtime, listener, facts, origin)
-        if head.target == b"*":
-            self._answer(facts, NO_CONTENT)
-            return
-        route = find_route(listener, head)
-        if isinstance(route, Refusal):
-            self._answer(facts, route)
-            return
-        facts.route = route
-        outcome = decide(services, facts, route, route.zone) if route.zone is not None else None
-        if isinstance(outcome, Question):
+        outcome = decide(services, facts)
+        if outcome is None:
+            self._admit(facts)
+        elif isinstance(outcome, Refusal):
+            self.refuse(facts, outcome)
+        else:
             self.line.hold()
             self.line.set_deadline(_PATIENCE)
-            services.spawn(self._decide_later(visit, outcome))
-        elif outcome is None:
-            self._admit(visit, route)
-        else:
-            self._answer(facts, outcome)
+            services.spawn(self._decide_later(facts, outcome))
 
-    async def _decide_later(self, visit: "Visit", question: Question) -> None:
-        facts = visit.facts
-        route = facts.route
-        if route is None or route.zone is None:
-            return
+    async def _decide_later(self, facts: Facts, token: Token) -> None:
         try:
-            refusal = await fetch_and_judge(self._services, facts, route, (route.zone, question))
+            refusal = await fetch_and_judge(self._services, facts, token)
             if self._facts is not facts or not self.line.is_open:
                 # The client went away meanwhile: nothing of its request is sent.
                 return
             self.line.unhold()
             if refusal is None:
-                self._admit(visit, route)
+                self._admit(facts)
             else:
-                self._answer(facts, refusal)
+                self.refuse(facts, refusal)
         except Exception as error:  # noqa: BLE001  # fail closed: 503, and the upstream hears nothing
             self._crash(error)
 
-    def _admit(self, visit: "Visit", route: Route) -> None:
+    def _admit(self, facts: Facts) -> None:
         """Send an admitted request on its way."""
-        facts = visit.facts
-        head = facts.request
-        refusal = check_body(route, head)
-        if refusal is None:
-            block = upstream_head(visit.runtime, route, head, visit.origin, facts.allow, facts.request_id)
-            if block is not None:
-                self._exchange = exchange = Exchange(self, self._services, visit.listener, facts, route)
-                if self._body is None:
-                    exchange.start(block)
-                    return
-                self._phase = _Phase.BODY
-                rest, self._buffer = self._buffer, b""
-                exchange.start(block)
-                if rest:
-                    self._read_body(rest)
-                return
-            refusal = Refusal(status=400, reason="ambiguous-path")
-        self._answer(facts, refusal)
+        route = facts.route
+        block = None if route is None else upstream_head(facts, route)
+        if route is None or block is None:
+            self.refuse(facts, Refusal(status=400, reason="ambiguous-path"))
+            return
+        self._work = exchange = Exchange(self, self._services, facts, route)
+        if self._body is None:
+            exchange.start(block)
+            return
+        self._phase = _BODY
+        rest, self._buffer = self._buffer, b""
+        exchange.start(block)
+        if rest:
+            self._read_body(rest)
 
     # ------------------------------------------------------------------ bodies
 
     def _read_body(self, data: bytes) -> None:
-        body, exchange, facts = self._body, self._exchange, self._facts
-        if body is None or exchange is None or facts is None or facts.route is None:
+        body, exchange, facts = self._body, self._work, self._facts
+        if body is None or facts is None or facts.route is None or not isinstance(exchange, Exchange):
             return
         try:
             payload, rest = body.feed(data)
         except BadChunk as error:
-            self._break_off(Refusal(status=400, reason="bad-chunk", detail=str(error), close=True))
+            self._break_off(exchange, Refusal(status=400, reason="bad-chunk", detail=str(error), close=True))
             return
         limit = facts.route.max_body
         if limit is not None and facts.received + len(payload) > limit:
-            self._break_off(Refusal(status=413, reason="body-too-large", close=True))
+            self._break_off(exchange, Refusal(status=413, reason="body-too-large", close=True))
             return
         if body.done:
-            self._phase = _Phase.BUSY
+            self._phase = _BUSY
             self._body = None
             self._buffer = rest
         exchange.send_body(payload, done=body.done)
 
-    def _break_off(self, refusal: Refusal) -> None:
+    def _break_off(self, exchange: Exchange, refusal: Refusal) -> None:
         """End a request whose body turned out bad: the upstream must not take it for whole."""
-        exchange, self._exchange = self._exchange, None
-        if exchange is None:
-            return
+        self._work = None
         if exchange.status:
             exchange.abandon(refusal.reason, refusal.detail)
             self.line.cut()
         else:
             exchange.discard()
-            self._answer(exchange.facts, refusal)
+            self.refuse(exchange.facts, refusal)
 
     def _skip(self, data: bytes) -> None:
-        body = self._body
-        if body is None:
-            return
-        _, rest = body.feed(data)
-        if body.done:
-            self._buffer = rest
-            self._next()
+        if self._body is not None:
+            _, self._buffer = self._body.feed(data)
+            if self._body.done:
+                self._next(self._services.monotonic())
 
     @override
     async def finish_response(
@@ -318,41 +289,49 @@ class ClientConnection(RequestHandler):
     ) -> tuple[web.StreamResponse, bool]:
         """Go on with the next request once aiohttp has written the answer to an own page."""
         result = await super().finish_response(request, resp, start_time)
-        if resp.keep_alive and not self._services.current.draining:
-            self._next()
-        else:
-            self._shut()
+        self.finished(keep=bool(resp.keep_alive), now=self._services.monotonic())
         return result
 
     # ------------------------------------------------------------------ the client of an exchange
 
-    def refuse(self, exchange: Exchange, refusal: Refusal) -> None:
-        """Answer in the proxy's own name for a request that failed on its way; nothing was sent yet."""
-        self._exchange = None
-        self._answer(exchange.facts, refusal)
+    def refuse(self, facts: Facts, refusal: Refusal) -> None:
+        """Answer in the proxy's own name; nothing was sent yet for this request."""
+        self._work = None
+        if send_refusal(self._services, self.line, facts, refusal, self._body):
+            self._shut()
+        elif self._body is not None:
+            self._phase = _Phase.SKIP
+            self.line.set_deadline(facts.listener.times.body_idle)
+            self.line.unhold()
+            rest, self._buffer = self._buffer, b""
+            self._skip(rest)
+        else:
+            self._next(self._services.monotonic())
 
     def cut(self) -> None:
         """Break the connection off after a part of an answer."""
-        self._exchange = None
+        self._work = None
+        self._phase = _Phase.CLOSED
         self.line.cut()
 
-    def finished(self, *, keep: bool) -> None:
+    def finished(self, *, keep: bool, now: float) -> None:
         """Go on after an answer."""
-        self._exchange = None
+        self._work = None
         if keep and not self._services.current.draining:
-            self._next()
+            self._next(now)
         else:
             self._shut()
 
-    def tunnel(self) -> None:
+    def tunnel(self, tunnel: Tunnel) -> None:
         """Pass every byte on from now, beginning with those that came early."""
+        self._work = tunnel
         self._phase = _Phase.TUNNEL
         early, self._buffer = self._buffer, b""
         self.line.unhold()
-        if early and self._exchange is not None:
-            self._exchange.send_tunnel(early)
+        if early:
+            tunnel.send(early)
 
-    # ------------------------------------------------------------------ time
+    # ------------------------------------------------------------------ time and end
 
     def on_deadline(self) -> None:
         """Something took too long; what, the phase tells."""
@@ -360,72 +339,43 @@ class ClientConnection(RequestHandler):
             self.line.cut()
             return
         self.line.set_deadline(_CLOSING)
-        if self._exchange is not None:
-            self._exchange.on_deadline()
-        elif self._phase is _Phase.HEAD and self._buffer:
+        if self._work is not None:
+            self._work.on_deadline()
+        elif self._phase is _HEAD and self._buffer:
             self._refuse_malformed(Malformed(408, "head took too long"))
         else:
             self._shut()
 
     def drain(self) -> None:
         """Close as soon as nothing is in progress."""
-        if self._exchange is not None:
-            self._exchange.drain()
-        elif self._phase is _Phase.HEAD:
+        if self._work is not None:
+            self._work.drain()
+        elif self._phase is _HEAD and not self._buffer:
             self._shut()
 
-    # ------------------------------------------------------------------ answers of our own
-
     def _refuse_malformed(self, malformed: Malformed) -> None:
-        services = self._services
-        generation = services.current.runtime.generation
-        facts = Facts(_NO_HEAD, services.ids.next(), self._peer.address, services.monotonic(), generation)
-        self._body = None
-        self._answer(facts, Refusal(
-            status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True
-        ))  # fmt: skip
-
-    def _answer(self, facts: Facts, refusal: Refusal) -> None:
         listener = self._listener()
         if listener is None:
             self._shut()
             return
-        head, body = facts.request, self._body
-        unread = body is not None and (
-            isinstance(body, ChunkedReader) or body.left > _SKIPPED_BODY or head.expect_continue
-        )  # fmt: skip
-        close = refusal.close or head.close or unread or self._services.current.draining
-        self.line.send(refusal_bytes(
-            refusal, facts.request_id, head_only=head.method == b"HEAD", close=close, hsts=listener.hsts
-        ))  # fmt: skip
-        facts.user = refusal.user
-        event = events.REQUEST_REFUSED if refusal.status < 500 else events.REQUEST_FAILED  # noqa: PLR2004  # server errors
-        record(self._services, listener, facts, Outcome(event, refusal.status, refusal.reason, refusal.detail))
-        if close:
-            self._shut()
-        elif body is not None:
-            self._phase = _Phase.SKIP
-            self.line.set_deadline(listener.times.body_idle)
-            self.line.unhold()
-            rest, self._buffer = self._buffer, b""
-            self._skip(rest)
-        else:
-            self._next()
+        self._body = None
+        refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
+        self.refuse(malformed_facts(self._services, listener, self._origin), refusal)
 
-    def _next(self) -> None:
+    def _next(self, now: float) -> None:
         """Wait for the next request; one that is already here is read in its own turn of the loop."""
-        self._phase = _Phase.HEAD
+        self._phase = _HEAD
         self._facts = None
         self._body = None
         listener = self._listener()
-        self.line.set_deadline(listener.times.keep_alive if listener is not None else 0.0)
+        self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
         if self._buffer:
             self._loop.call_soon(self._read_buffered)
         else:
             self.line.unhold()
 
     def _read_buffered(self) -> None:
-        if self._phase is _Phase.HEAD and self.line.is_open:
+        if self._phase is _HEAD and self.line.is_open:
             data, self._buffer = self._buffer, b""
             self.line.unhold()
             self.data_received(data)
@@ -442,13 +392,13 @@ class ClientConnection(RequestHandler):
         facts = self._facts
         request_id = facts.request_id if facts is not None else self._services.ids.next()
         self._services.on_crash(request_id.decode("ascii"), error)
-        exchange, self._exchange = self._exchange, None
-        if exchange is not None:
-            exchange.abandon("crashed")
-        if exchange is not None or facts is None:
-            self.line.cut()
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon("crashed")
+        if work is not None or facts is None:
+            self.cut()
         else:
-            self._answer(facts, Refusal(status=503, reason="crashed", close=True))
+            self.refuse(facts, Refusal(status=503, reason="crashed", close=True))
 
     def _listener(self) -> Listener | None:
         """Return what counts now for connections that came in here; None once a reload removed the listener."""

@@ -5,17 +5,18 @@ from http import HTTPStatus
 from typing import Final, Protocol
 
 from authproxy import events
-from authproxy.edge.answer import answer_head, has_no_body, interim_head, is_chunked_out
+from authproxy.edge.access_log import Outcome
+from authproxy.edge.answer import answer_head, has_no_body, interim_head
+from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
-from authproxy.edge.facts import Facts, Outcome, record
 from authproxy.edge.line import Line
+from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
+from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.answer import SWITCHING, AnswerHead
 from authproxy.http1.chunked import LAST_CHUNK, chunk
-from authproxy.http1.request import RequestHead
-from authproxy.http1.websocket import GOING_AWAY, FrameTracker, close_frame
-from authproxy.runtime import Listener, Route
+from authproxy.runtime import Route
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure
 
@@ -25,7 +26,8 @@ _PASSED_INTERIM: Final = frozenset({HTTPStatus.CONTINUE.value, HTTPStatus.EARLY_
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE_AFTER: Final = 1.0
 _CLIENT_GONE: Final = 499
-_CLOSE_GRACE: Final = 5.0
+# The pool keeps the connect deadline itself; this catches what it could not.
+_CONNECT_GRACE: Final = 5.0
 
 
 class Client(Protocol):
@@ -36,7 +38,7 @@ class Client(Protocol):
         """The wire to the client."""
         ...
 
-    def refuse(self, exchange: "Exchange", refusal: Refusal) -> None:
+    def refuse(self, facts: Facts, refusal: Refusal) -> None:
         """Answer in the proxy's own name; nothing was sent yet."""
         ...
 
@@ -44,11 +46,11 @@ class Client(Protocol):
         """Break the connection so that the client can see that the answer is not whole."""
         ...
 
-    def finished(self, *, keep: bool) -> None:
+    def finished(self, *, keep: bool, now: float) -> None:
         """The answer is out; `keep` when the connection may carry another request."""
         ...
 
-    def tunnel(self) -> None:
+    def tunnel(self, tunnel: Tunnel) -> None:
         """From now on every byte of the client belongs to the tunnel."""
         ...
 
@@ -59,187 +61,164 @@ class _Phase(Enum):
     WAITING = auto()
     """For the answer's head."""
     ANSWERING = auto()
-    TUNNEL = auto()
-    CLOSING = auto()
-    """A tunnel that was told to end."""
     OVER = auto()
+
+
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+_CONNECTING: Final = _Phase.CONNECTING
+_WAITING: Final = _Phase.WAITING
+_ANSWERING: Final = _Phase.ANSWERING
+_OVER: Final = _Phase.OVER
 
 
 class Exchange:
     """Carries one admitted request; is the receiver of its answer."""
 
-    __slots__ = (
-        "_chunked_out", "_client", "_connection", "_head", "_line", "_listener", "_pending", "_phase", "_retried", "_route",
-        "_services", "_tracker", "_waits_to_continue", "facts", "request", "request_done", "status",
-    )  # fmt: skip
+    status = 0
+    """Of the answer; 0: none was sent yet."""
+    _head = b""
+    _connection: UpstreamConnection | None = None
+    _phase = _CONNECTING
+    _retried = False
+    _chunked_out = False
+    _waits_to_continue = False
 
-    def __init__(self, client: Client, services: Services, listener: Listener, facts: Facts, route: Route) -> None:
+    def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
+        self.facts = facts
+        self.request_done = not facts.request.has_body
         self._client = client
         self._line = client.line
         self._services = services
-        self._listener = listener
         self._route = route
-        self.facts = facts
-        self.request: RequestHead = facts.request
-        self.request_done = not self.request.has_body
-        self.status = 0
-        self._head = b""
-        self._pending: list[bytes] = []
-        self._connection: UpstreamConnection | None = None
-        self._phase = _Phase.CONNECTING
-        self._retried = False
-        self._chunked_out = False
-        self._waits_to_continue = False
-        self._tracker: FrameTracker | None = None
+        self._pending: list[bytes] | None = None
 
     # ------------------------------------------------------------------ the way out
 
     def start(self, head: bytes) -> None:
         """Send the request's head upstream, on an idle connection or a fresh one."""
-        route = self._route
+        upstream = self._route.upstream
         self._head = head
-        connection = route.upstream.take_idle()
+        connection = upstream.take_idle()
         if connection is not None:
             self.on_connected(connection)
             return
-        self._line.set_deadline(route.upstream.times.connect + _CLOSE_GRACE)
+        self._line.set_deadline(upstream.times.connect + _CONNECT_GRACE)
         if not self.request_done:
             self._line.hold()
-        route.upstream.connect(self)
+        upstream.connect(self)
 
     def on_connected(self, connection: UpstreamConnection) -> None:
         """Send what has come so far."""
         route = self._route
-        if self._phase is _Phase.OVER:
+        if self._phase is _OVER:
             route.upstream.give_back(connection, reusable=True, now=self._services.monotonic())
             return
         self._connection = connection
-        self._phase = _Phase.WAITING
-        first = b"".join((self._head, *self._pending)) if self._pending else self._head
-        self._pending = []
-        request = self.request
-        connection.begin(
-            self, first, bodiless=request.method == b"HEAD", upgrade=wanted_upgrade(route, request)
-        )  # fmt: skip
+        self._phase = _WAITING
+        request = self.facts.request
+        head = self._head
+        if self._pending:
+            head = b"".join((head, *self._pending))
+            self._pending = None
+        upgrade = None if request.upgrade is None else wanted_upgrade(route, request)
+        connection.begin(self, head, bodiless=request.method == b"HEAD", upgrade=upgrade)
         if self.request_done:
             self._line.set_deadline(route.upstream.times.response_head)
             return
         self._line.unhold()
-        if request.expect_continue and self.facts.received == 0:
+        if request.expect_continue and not self.facts.received:
             self._waits_to_continue = True
             self._line.set_deadline(_CONTINUE_AFTER)
         else:
-            self._line.set_deadline(self._listener.times.body_idle)
+            self._line.set_deadline(self.facts.listener.times.body_idle)
 
     def on_connect_failed(self, failure: Failure, detail: str) -> None:
         """Answer for the upstream."""
-        if self._phase is not _Phase.OVER:
+        if self._phase is not _OVER:
             self._fail(failure, detail)
 
     def send_body(self, payload: bytes, *, done: bool) -> None:
         """Pass a piece of the request's body on, framed our way."""
-        self.facts.received += len(payload)
+        facts = self.facts
+        facts.received += len(payload)
         framed = payload
-        if self.request.chunked:
+        if facts.request.chunked:
             framed = chunk(payload) + (LAST_CHUNK if done else b"")
         self.request_done = done
         if self._connection is None:
+            self._pending = self._pending or []
             self._pending.append(framed)
             return
         self._waits_to_continue = False
         self._connection.write(framed)
-        if self._phase is _Phase.WAITING:
-            times = self._route.upstream.times
-            self._line.set_deadline(times.response_head if done else self._listener.times.body_idle)
-
-    def send_tunnel(self, data: bytes) -> None:
-        """Pass a tunnel's bytes to the upstream."""
-        self.facts.received += len(data)
-        if self._connection is not None:
-            self._connection.write(data)
-            self._line.set_deadline(self._tunnel_idle())
+        if self._phase is _WAITING:
+            self._line.set_deadline(self._route.upstream.times.response_head if done else facts.listener.times.body_idle)
 
     # ------------------------------------------------------------------ the answer
 
     def on_interim(self, head: AnswerHead) -> None:
         """Pass 100 and 103 on; an HTTP/1.0 client knows neither."""
-        if self.request.http10 or head.status not in _PASSED_INTERIM:
+        if self.facts.request.http10 or head.status not in _PASSED_INTERIM:
             return
         if head.status == HTTPStatus.CONTINUE:
             if not self._waits_to_continue:
                 return
             self._waits_to_continue = False
-            self._line.set_deadline(self._listener.times.body_idle)
+            self._line.set_deadline(self.facts.listener.times.body_idle)
         self._line.send(interim_head(head))
 
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
         """Write the answer's head with its first body bytes in one piece."""
-        route = self._route
-        self.facts.answered_at = self._services.monotonic()
+        facts = self.facts
+        request = facts.request
+        now = facts.answered_at = self._services.monotonic()
         self.status = head.status
-        request = self.request
-        self._chunked_out = is_chunked_out(request, head)
-        close_delimited = head.content_length < 0 and request.http10 and not has_no_body(request, head.status)
-        request.close = request.close or close_delimited or not self.request_done or self._services.current.draining
-        parts = answer_head(
-            self._listener, route, request, head, self.facts.request_id,
-            close=request.close and head.status != SWITCHING,
-        )  # fmt: skip
-        allow = self.facts.allow
-        if allow is not None and allow.answer_lines:
-            parts[1:1] = allow.answer_lines
-        self.facts.sent = len(body)
+        facts.sent = len(body)
         if head.status == SWITCHING:
-            self._begin_tunnel(head, body, parts)
+            self._become_tunnel(head, body)
             return
-        self._phase = _Phase.ANSWERING
-        parts.append(self._framed(body, complete=complete))
+        self._phase = _ANSWERING
+        if head.content_length < 0 and not has_no_body(request, head.status):
+            # The length is not known: chunks for HTTP/1.1, the end of the connection for HTTP/1.0.
+            self._chunked_out = not request.http10
+        close = request.close or not self.request_done or self._services.current.draining
+        request.close = close
+        parts = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
+        parts.append(self._framed(body, complete=complete) if self._chunked_out else body)
         self._line.send(b"".join(parts))
         if complete:
-            self._finish()
+            self._finish(now)
         else:
-            self._line.set_deadline(route.upstream.times.idle)
+            self._line.deadline = now + self._route.upstream.times.idle
 
     def on_body(self, data: bytes, *, complete: bool) -> None:
         """Pass a piece of the answer on."""
+        if self._phase is not _ANSWERING:
+            return
         self.facts.sent += len(data)
-        if self._tracker is not None:
-            self._tracker.feed(data)
-        if self._phase is _Phase.TUNNEL:
-            self._line.send(data)
-            self._line.set_deadline(self._tunnel_idle())
-            if self._services.current.draining:
-                self.drain()
-            return
-        if self._phase is not _Phase.ANSWERING:
-            return
-        framed = self._framed(data, complete=complete)
+        framed = self._framed(data, complete=complete) if self._chunked_out else data
         if framed:
             self._line.send(framed)
+        now = self._services.monotonic()
         if complete:
-            self._finish()
+            self._finish(now)
         else:
-            self._line.set_deadline(self._route.upstream.times.idle)
+            self._line.deadline = now + self._route.upstream.times.idle
 
     def on_eof(self) -> None:
-        """The upstream ended its half of a tunnel; TLS in the event loop knows no other half."""
+        """Only a tunnel has an end of one half."""
 
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The upstream's connection ended too early."""
-        if self._phase in {_Phase.TUNNEL, _Phase.CLOSING}:
-            self._release()
-            self._end("" if failure is Failure.CLOSED else failure.value, detail)
-            self._client.finished(keep=False)
-            return
         if self._may_retry(failure):
             self._retried = True
             self._release()
-            self._phase = _Phase.CONNECTING
-            route = self._route
-            route.upstream.stats.retries += 1
-            route.upstream.connect(self)
-            return
-        self._fail(failure, detail)
+            self._phase = _CONNECTING
+            upstream = self._route.upstream
+            upstream.stats.retries += 1
+            upstream.connect(self)
+        else:
+            self._fail(failure, detail)
 
     def pause_request(self) -> None:
         """The upstream is slower than the client."""
@@ -263,125 +242,91 @@ class Exchange:
 
     def abandon(self, reason: str, detail: str = "") -> None:
         """The client is gone, or broke its request off: the upstream must not take it for whole."""
-        if self._phase is _Phase.OVER:
+        if self._phase is _OVER:
             return
-        tunnel = self._phase in {_Phase.TUNNEL, _Phase.CLOSING}
         self.discard()
-        self.status = self.status or _CLIENT_GONE
-        self._end("" if tunnel else reason, detail)
+        self._record(reason, detail, self.status or _CLIENT_GONE)
 
     def discard(self) -> None:
         """Let go of the upstream without a word to the log."""
-        tunnel = self._phase in {_Phase.TUNNEL, _Phase.CLOSING}
+        self._phase = _OVER
         connection = self._connection
         self._release()
-        self._phase = _Phase.OVER
         if connection is not None:
-            if tunnel:
-                connection.close()
-            else:
-                connection.abort()
+            connection.abort()
 
     def on_deadline(self) -> None:
         """Something took too long; what, the phase tells."""
         if self._waits_to_continue:
             self._waits_to_continue = False
-            self._line.set_deadline(self._listener.times.body_idle)
+            self._line.set_deadline(self.facts.listener.times.body_idle)
             self._line.send(_CONTINUE)
-        elif self._phase in {_Phase.TUNNEL, _Phase.CLOSING}:
-            self.abandon("tunnel-idle")
-            self._client.finished(keep=False)
-        elif self._phase is _Phase.ANSWERING:
+        elif self._phase is _ANSWERING:
             self._fail(Failure.IDLE_TIMEOUT, "no byte passed for too long")
         elif not self.request_done and self._connection is not None:
-            self._refuse_late()
+            self.discard()
+            self._client.refuse(self.facts, Refusal(status=408, reason="body-timeout", close=True))
         else:
             late = Failure.CONNECT_TIMEOUT if self._connection is None else Failure.HEAD_TIMEOUT
             self._fail(late, "no answer within the limit")
 
     def drain(self) -> None:
-        """Tell a WebSocket that the proxy goes away, once a frame is out whole; other tunnels are just closed."""
-        if self._phase is not _Phase.TUNNEL:
-            return
-        if self._tracker is None:
-            self.abandon("drained")
-            self._client.finished(keep=False)
-        elif self._tracker.at_boundary:
-            self._phase = _Phase.CLOSING
-            self._line.send(close_frame(GOING_AWAY))
-            self._line.set_deadline(_CLOSE_GRACE)
+        """The answer may end; the connection closes after it."""
 
     # ------------------------------------------------------------------ steps
 
-    def _begin_tunnel(self, head: AnswerHead, first: bytes, parts: list[bytes]) -> None:
-        self._phase = _Phase.TUNNEL
-        if (head.upgrade or b"").lower() == b"websocket":
-            self._tracker = FrameTracker()
-            self._tracker.feed(first)
-        self._line.send(b"".join((*parts, first)))
-        self._line.set_deadline(self._tunnel_idle())
-        self._client.tunnel()
+    def _become_tunnel(self, head: AnswerHead, first: bytes) -> None:
+        """Hand both ends over: what follows is no HTTP."""
+        connection = self._connection
+        self._phase = _OVER
+        self._connection = None
+        if connection is None:
+            return
+        self._line.send(b"".join((*answer_head(self.facts, self._route, head, chunked=False, close=False), first)))
+        tunnel = Tunnel(self._client, self._services, self.facts, (self._route, connection), head.upgrade or b"", first)
+        connection.hand_over(tunnel)
+        self._client.tunnel(tunnel)
 
     def _framed(self, data: bytes, *, complete: bool) -> bytes:
-        if not self._chunked_out:
-            return data
         return chunk(data) + LAST_CHUNK if complete else chunk(data)
 
-    def _finish(self) -> None:
+    def _finish(self, now: float) -> None:
         """The answer is whole: connections back, one line in the log."""
-        route = self._route
+        request = self.facts.request
         connection = self._connection
         self._connection = None
-        now = self._services.monotonic()
+        self._phase = _OVER
         if connection is not None:
-            reusable = self.request_done and (route.reuse_after_body or not self.request.has_body)
-            reusable = connection.finish() and reusable
-            route.upstream.give_back(connection, reusable=reusable, now=now)
-        self._end("", "")
-        self._client.finished(keep=not self.request.close)
+            reusable = self.request_done and (self._route.reuse_after_body or not request.has_body)
+            self._route.upstream.give_back(connection, reusable=connection.finish() and reusable, now=now)
+        record(self._services, self.facts, Outcome(events.REQUEST_FORWARDED, self.status, "", ""), now)
+        self._client.finished(keep=not request.close, now=now)
 
     def _may_retry(self, failure: Failure) -> bool:
         """Once, on a fresh connection, and only where doing it twice is doing it once."""
-        whole = self.request_done and not self.request.has_body
+        request = self.facts.request
         return (
-            failure is Failure.CLOSED and not self._retried and self._phase is _Phase.WAITING
-            and whole and self.request.method in _IDEMPOTENT and self.request.upgrade is None
+            failure is Failure.CLOSED and not self._retried and self._phase is _WAITING
+            and not request.has_body and request.method in _IDEMPOTENT and request.upgrade is None
         )  # fmt: skip
 
     def _fail(self, failure: Failure, detail: str) -> None:
-        route = self._route
-        failures = route.upstream.stats.failures
+        failures = self._route.upstream.stats.failures
         failures[failure.value] = failures.get(failure.value, 0) + 1
-        if self._connection is not None:
-            connection = self._connection
-            self._release()
-            connection.abort()
-        if self._phase is _Phase.ANSWERING:
-            self._end(failure.value, detail)
+        answering = self._phase is _ANSWERING
+        self.discard()
+        if answering:
+            self._record(failure.value, detail, self.status)
             self._client.cut()
-            return
-        refusal = Refusal(status=failure.status, reason=failure.value, detail=detail, close=not self.request_done)
-        self._phase = _Phase.OVER
-        self._client.refuse(self, refusal)
-
-    def _refuse_late(self) -> None:
-        """The request's body stopped coming."""
-        connection = self._connection
-        self._release()
-        if connection is not None:
-            connection.abort()
-        self._phase = _Phase.OVER
-        self._client.refuse(self, Refusal(status=408, reason="body-timeout", close=True))
+        else:
+            refusal = Refusal(status=failure.status, reason=failure.value, detail=detail, close=not self.request_done)
+            self._client.refuse(self.facts, refusal)
 
     def _release(self) -> None:
         if self._connection is not None:
             self._route.upstream.release(self._connection)
             self._connection = None
 
-    def _tunnel_idle(self) -> float:
-        return _CLOSE_GRACE if self._phase is _Phase.CLOSING else self._listener.times.tunnel_idle
-
-    def _end(self, reason: str, detail: str) -> None:
-        self._phase = _Phase.OVER
-        event = events.REQUEST_FAILED if reason else events.REQUEST_FORWARDED
-        record(self._services, self._listener, self.facts, Outcome(event, self.status, reason, detail))
+    def _record(self, reason: str, detail: str, status: int) -> None:
+        outcome = Outcome(events.REQUEST_FAILED, status, reason, detail)
+        record(self._services, self.facts, outcome, self._services.monotonic())

@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from authproxy.core.path import read_path
+from authproxy.core.path import is_plain, read_path
 from authproxy.core.route import NoRoute
 from authproxy.edge.refusal import Refusal
 from authproxy.http1.request import RequestHead
@@ -15,13 +15,11 @@ _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}").fullmatch
 # Hosts as clients write them, mapped to their folded form without port. Bounded: a client can write any number.
 _HOSTS: Final[dict[bytes, str]] = {}
 _MAX_HOSTS: Final = 1024
+_USUAL: Final[frozenset[str]] = frozenset()
 
 
 def fold_host(host: bytes) -> str:
     """Return the host in lower case, without port and without the root's final dot."""
-    known = _HOSTS.get(host)
-    if known is not None:
-        return known
     text = host.decode("ascii").lower()
     name, bracket, _ = text.partition("]")
     folded = name + bracket if bracket else text.partition(":")[0].removesuffix(".")
@@ -37,31 +35,33 @@ def accepted_id(value: bytes | None) -> bytes | None:
 
 def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:
     """Return the route of a request, or why there is none."""
-    if head.method in _NEVER:
+    method = head.method
+    if method in _NEVER:
         return Refusal(status=405, reason="method-never-allowed")
-    path = read_path(head.path)
-    if path is None:
-        return Refusal(status=400, reason="ambiguous-path")
-    route = listener.routes.find(fold_host(head.host), path.decoded)
+    decoded, unusual = head.path, _USUAL
+    if not is_plain(decoded):
+        path = read_path(decoded)
+        if path is None:
+            return Refusal(status=400, reason="ambiguous-path")
+        decoded, unusual = path
+    route = listener.routes.find(_HOSTS.get(head.host) or fold_host(head.host), decoded)
     if isinstance(route, NoRoute):
         status = 421 if route is NoRoute.UNKNOWN_HOST else 404
         return Refusal(status=status, reason=route.value)
-    if path.unusual and not path.unusual <= route.unusual:
+    if unusual and not unusual <= route.unusual:
         return Refusal(status=400, reason="unusual-path")
-    if route.methods is not None and head.method not in route.methods:
+    if route.methods is not None and method not in route.methods:
         allowed = b", ".join(sorted(route.methods))
         return Refusal(status=405, reason="method-not-allowed", lines=b"Allow: %b\r\n" % allowed)
     return route
 
 
 def check_body(route: Route, head: RequestHead) -> Refusal | None:
-    """Return why a request's body may not come, or None.
+    """Return why the body that a request announces may not come, or None.
 
     Servers exist that leave the body of a GET on the connection, where it would be read as the next request, with an
     identity header of the client's making.
     """
-    if not head.has_body:
-        return None
     if head.method not in route.body_methods:
         return Refusal(status=400, reason="body-not-allowed", close=True)
     if route.max_body is not None and head.content_length > route.max_body:

@@ -7,12 +7,12 @@ Source: RFC 9112, 4 and 6.3; RFC 9110, 15.
 import re
 from typing import Final, NamedTuple
 
-from authproxy.core import names
-from authproxy.core.names import AnswerNames, is_token
+from authproxy.core.names import AnswerNames
+from authproxy.http1.lines import Shapes, cut, field_names
+from authproxy.http1.shape import AnswerShape, learn_answer
 
 MAX_ANSWER_HEAD: Final = 64 * 1024
 
-_FIELD_BYTES: Final = bytes(c for c in range(256) if (c >= 0x20 and c != 0x7F) or c in b"\t\r\n")
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?").fullmatch
 _DIGITS: Final = b"0123456789"
 _MAX_LENGTH_DIGITS: Final = 18
@@ -29,83 +29,89 @@ class BadAnswer(NamedTuple):
 
 
 class AnswerHead:
-    """An answer's head, read."""
+    """An answer's head, read. Attributes are set only where an answer differs from the defaults below."""
 
-    __slots__ = ("chunked", "close", "content_length", "cookies", "hsts", "lines", "status", "upgrade")
-
-    def __init__(self, status: int, *, http10: bool) -> None:
-        self.status = status
-        self.lines: list[bytes] = []
-        """The field lines that pass, as they came; framing and Set-Cookie are not among them."""
-        self.content_length = -1
-        self.chunked = False
-        self.close = http10
-        self.upgrade: bytes | None = None
-        self.cookies: list[bytes] | None = None
-        """Set-Cookie lines."""
-        self.hsts = False
-        """The upstream set Strict-Transport-Security itself; its line is in `lines`."""
-
-
-def read_answer(block: bytes, table: AnswerNames) -> AnswerHead | BadAnswer:
-    """Return the head in `block` (all bytes before the empty line), or why it is not passed on."""
-    lines = block.split(b"\r\n")
-    fields = len(lines) - 1
-    if block.count(b"\n") != fields or block.count(b"\r") != fields or block.translate(None, _FIELD_BYTES):
-        return BadAnswer("a bare CR or LF, or a control byte")
-    start = lines[0]
-    if start[:9] == b"HTTP/1.1 " and start[12:13] in {b" ", b""} and (matched := _STATUS_LINE(start)) is not None:
-        status = int(matched[2])
-        http10 = False
-    elif (matched := _STATUS_LINE(start)) is not None:
-        status = int(matched[2])
-        http10 = matched[1] == b"0"
-    else:
-        return BadAnswer("status line is malformed")
-    head = AnswerHead(status, http10=http10)
-    problem = _read_fields(head, lines, table, http10=http10)
-    return head if problem is None else problem
-
-
-def _read_fields(  # noqa: C901, PLR0912  # one loop, as for requests
-    head: AnswerHead, lines: list[bytes], table: AnswerNames, *, http10: bool
-) -> BadAnswer | None:
-    keep = head.lines.append
-    options: bytes = b""
+    content_length = -1
+    chunked = False
+    close = False
     upgrade: bytes | None = None
-    for index in range(1, len(lines)):
-        line = lines[index]
-        name, colon, value = line.partition(b":")
-        kind = table[name] if colon else names.BAD
-        if kind == names.PASS:
-            keep(line)
-        elif kind == names.CONTENT_LENGTH:
-            value = value.strip(b" \t")
-            if head.content_length >= 0 or not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
-                return BadAnswer("Content-Length is malformed or repeated")
-            head.content_length = int(value)
-        elif kind == names.CONNECTION:
-            options += b"," + value.lower()
-        elif kind == names.DROP:
-            continue
-        elif kind == names.TRANSFER_ENCODING:
-            if head.chunked or http10 or value.strip(b" \t").lower() != b"chunked":
-                return BadAnswer("transfer coding other than chunked")
-            head.chunked = True
-        elif kind == names.SET_COOKIE:
-            head.cookies = head.cookies or []
-            head.cookies.append(line)
-        elif kind == names.HSTS:
-            head.hsts = True
-            keep(line)
-        elif kind == names.UPGRADE:
-            upgrade = value.strip(b" \t")
-        else:
+    cookies: list[bytes] | None = None
+    """Set-Cookie lines."""
+    hsts = False
+    """The upstream set Strict-Transport-Security itself; its line is in `lines`."""
+
+    def __init__(self, status: int) -> None:
+        self.status = status
+        self.lines: list[bytes] | tuple[bytes, ...] = ()
+        """The field lines that pass, as they came; framing and Set-Cookie are not among them."""
+
+
+# Status lines as upstreams write them, already read. Bounded: a reason phrase can be anything.
+_KNOWN_LINES: Final[dict[bytes, int]] = {}
+_MAX_KNOWN_LINES: Final = 256
+
+
+def _status_of(line: bytes) -> int:
+    """Return the status of a well-formed HTTP/1.1 or 1.0 status line, negative for HTTP/1.0, 0 for anything else."""
+    matched = _STATUS_LINE(line)
+    if matched is None:
+        return 0
+    status = int(matched[2]) if matched[1] == b"1" else -int(matched[2])
+    if len(_KNOWN_LINES) < _MAX_KNOWN_LINES:
+        _KNOWN_LINES[line] = status
+    return status
+
+
+class AnswerReader:
+    """Reads the heads of answers."""
+
+    __slots__ = ("_shapes",)
+
+    def __init__(self) -> None:
+        table = AnswerNames()
+        self._shapes: Shapes[AnswerShape | str] = Shapes(lambda sequence: learn_answer(sequence, table))
+
+    def read(self, block: bytes) -> AnswerHead | BadAnswer:
+        """Return the head in `block` (all bytes before the empty line), or why it is not passed on."""
+        lines = cut(block)
+        if lines is None:
+            return BadAnswer("a bare CR or LF, or a control byte")
+        status = _KNOWN_LINES.get(lines[0]) or _status_of(lines[0])
+        if status == 0:
+            return BadAnswer("status line is malformed")
+        names = field_names(block)
+        if len(names) != len(lines) - 1:
             return BadAnswer("field line is not name, colon, value")
-    if head.chunked and head.content_length >= 0:
-        return BadAnswer("both Content-Length and Transfer-Encoding")
-    if options:
-        _apply_options(head, options, upgrade)
+        shape = self._shapes.of(names)
+        if isinstance(shape, str):
+            return BadAnswer(shape)
+        head = AnswerHead(abs(status))
+        head.lines = shape.passed(lines)
+        if status < 0:
+            head.close = True
+            if shape.transfer_encoding:
+                return BadAnswer("Transfer-Encoding in HTTP/1.0")
+        if shape.content_length:
+            value = lines[shape.content_length][15:].strip(b" \t")
+            if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
+                return BadAnswer("Content-Length is malformed")
+            head.content_length = int(value)
+        return _read_rest(head, lines, shape) or head
+
+
+def _read_rest(head: AnswerHead, lines: list[bytes], shape: AnswerShape) -> BadAnswer | None:
+    if shape.transfer_encoding:
+        if lines[shape.transfer_encoding].partition(b":")[2].strip(b" \t").lower() != b"chunked":
+            return BadAnswer("transfer coding other than chunked")
+        head.chunked = True
+    if shape.cookies:
+        head.cookies = [lines[index] for index in shape.cookies]
+    if shape.hsts:
+        head.hsts = True
+    if shape.connection:
+        options = b",".join([lines[index].partition(b":")[2].lower() for index in shape.connection])
+        if options.strip(b" \t,") != b"keep-alive":
+            _apply_options(head, options, lines[shape.upgrade].partition(b":")[2] if shape.upgrade else None)
     return None
 
 
@@ -115,8 +121,7 @@ def _apply_options(head: AnswerHead, options: bytes, upgrade: bytes | None) -> N
         head.close = True
         named.discard(b"close")
     if b"upgrade" in named:
-        head.upgrade = upgrade
+        head.upgrade = None if upgrade is None else upgrade.strip(b" \t")
         named.discard(b"upgrade")
     if named:
-        droppable = {option for option in named if is_token(option)}
-        head.lines[:] = [line for line in head.lines if line.partition(b":")[0].lower() not in droppable]
+        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]

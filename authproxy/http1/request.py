@@ -7,17 +7,21 @@ import re
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from authproxy.core import names
 from authproxy.core.names import RequestNames, is_token
+from authproxy.http1.lines import Shapes, cut, field_names
+from authproxy.http1.shape import RequestShape, learn_request
 
-# RFC 9110, 5.5: visible characters, obs-text, blank and tab; CR and LF are checked by counting.
-_FIELD_BYTES: Final = bytes(c for c in range(256) if (c >= 0x20 and c != 0x7F) or c in b"\t\r\n")
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
 _DIGITS: Final = b"0123456789"
 _MAX_LENGTH_DIGITS: Final = 18
 _MAX_OPTIONS: Final = 20
 
 _HOST: Final = re.compile(rb"([A-Za-z0-9._~\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?").fullmatch
+
+
+# Hosts that passed before: most requests name one of a few. Bounded, since a client can write any number.
+_GOOD_HOSTS: Final[set[bytes]] = set()
+_MAX_GOOD_HOSTS: Final = 1024
 
 
 class Malformed(NamedTuple):
@@ -37,154 +41,172 @@ class HeadLimits:
 
 
 class RequestHead:
-    """A request's head, read. Field values are bytes as they came, without the blanks around them."""
+    """A request's head, read. Field values are bytes as they came, without the blanks around them.
 
-    __slots__ = (
-        "authorization", "chunked", "close", "content_length", "cookies", "expect_continue", "forwarded", "host",
-        "host_line", "http10", "lines", "method", "named", "path", "query", "request_id", "target", "trailers", "upgrade",
-    )  # fmt: skip
+    Attributes are set only where a request differs from the defaults below: most requests differ in little.
+    """
 
-    def __init__(self, method: bytes, target: bytes, *, http10: bool) -> None:
+    host = b""
+    """As sent, with the port."""
+    host_line = b""
+    authorization: bytes | None = None
+    cookies: bytes | None = None
+    content_length = -1
+    """-1: no such field."""
+    chunked = False
+    close = False
+    expect_continue = False
+    upgrade: bytes | None = None
+    """The protocol asked for, when Connection says `upgrade` too."""
+    request_id: bytes | None = None
+    forwarded: list[tuple[bytes, bytes]] | None = None
+    """(lower-case name, value) of X-Forwarded-*, X-Real-IP and Forwarded, for a trusted peer."""
+    trailers = False
+    """The client said `TE: trailers`."""
+    has_body = False
+    """The framing announces a body of at least one byte, or of unknown length."""
+    http10 = False
+
+    def __init__(self, method: bytes, target: bytes) -> None:
         self.method = method
         """A token, case kept."""
         self.target = target
         """Origin-form, or `*` with OPTIONS."""
-        self.path, mark, query = target.partition(b"?")
-        self.query: bytes | None = query if mark else None
-        self.http10 = http10
-        self.host = b""
-        """As sent, with the port."""
-        self.host_line = b""
-        self.lines: list[bytes] = []
+        query = target.find(b"?")
+        self.path = target if query < 0 else target[:query]
+        self.lines: list[bytes] | tuple[bytes, ...] = ()
         """The end-to-end field lines that pass, as they came; Host, Authorization and Cookie are not among them."""
-        self.authorization: bytes | None = None
-        self.cookies: bytes | None = None
-        self.content_length = -1
-        """-1: no such field."""
-        self.chunked = False
-        self.close = http10
-        self.expect_continue = False
-        self.upgrade: bytes | None = None
-        """The protocol asked for, when Connection says `upgrade` too."""
-        self.named: frozenset[bytes] = frozenset()
-        """Lower-case names that Connection made hop-by-hop; their lines are no longer in `lines`."""
-        self.request_id: bytes | None = None
-        self.forwarded: list[tuple[bytes, bytes]] | None = None
-        """(lower-case name, value) of X-Forwarded-*, X-Real-IP and Forwarded, for a trusted peer."""
-        self.trailers = False
-        """The client said `TE: trailers`."""
-
-    @property
-    def has_body(self) -> bool:
-        """Whether the framing announces a body of at least one byte, or of unknown length."""
-        return self.chunked or self.content_length > 0
 
 
-def read_request(block: bytes, table: RequestNames, limits: HeadLimits) -> RequestHead | Malformed:
-    """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused.
+class RequestReader:
+    """Reads the heads that come in on one listener."""
 
-    Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
-    """
-    lines = block.split(b"\r\n")
-    fields = len(lines) - 1
-    start = lines[0].split(b" ")
-    if len(lines[0]) > limits.line:
-        return Malformed(414, "request line too long")
-    if block.count(b"\n") != fields or block.count(b"\r") != fields or block.translate(None, _FIELD_BYTES):
-        return Malformed(400, "a bare CR or LF, or a control byte")
-    if len(start) != 3:  # noqa: PLR2004  # method, target, version
-        return Malformed(400, "request line is not three words")
-    method, target, version = start
-    if version != b"HTTP/1.1" and version != b"HTTP/1.0":
-        return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
-    if not is_token(method):
-        return Malformed(400, "method is not a token")
-    if target[:1] != b"/" or target.translate(None, _TARGET_BYTES):
+    __slots__ = ("_limits", "_names", "_shapes")
+
+    def __init__(self, names: RequestNames, limits: HeadLimits) -> None:
+        self._names = names
+        self._limits = limits
+        self._shapes: Shapes[RequestShape | str] = Shapes(lambda sequence: learn_request(sequence, names))
+
+    def read(self, block: bytes) -> RequestHead | Malformed:
+        """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused.
+
+        Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
+        """
+        lines = cut(block)
+        if lines is None:
+            return Malformed(400, "a bare CR or LF, or a control byte")
+        head = self._read_start(block, lines)
+        if isinstance(head, Malformed):
+            return head
+        names = field_names(block)
+        if len(names) != len(lines) - 1:
+            return Malformed(400, "field line is not name, colon, value")
+        shape = self._shapes.of(names)
+        if isinstance(shape, str):
+            return Malformed(400, shape)
+        head.lines = shape.passed(lines)
+        head.host_line = lines[shape.host]
+        head.host = host = head.host_line[5:].strip(b" \t")
+        if host not in _GOOD_HOSTS and not _is_host(host):
+            return Malformed(400, "Host is missing or malformed")
+        if shape.authorization:
+            head.authorization = lines[shape.authorization][14:].strip(b" \t")
+        if shape.cookie:
+            head.cookies = lines[shape.cookie][7:].strip(b" \t")
+        if shape.is_plain:
+            return head
+        return self._read_rest(head, lines, shape) or head
+
+    def _read_start(self, block: bytes, lines: list[bytes]) -> RequestHead | Malformed:
+        """Read the request line (RFC 9112, 3), and check the sizes."""
+        limits = self._limits
+        start = lines[0]
+        if len(block) > limits.line:
+            if len(start) > limits.line:
+                return Malformed(414, "request line too long")
+            if max(map(len, lines)) > limits.line:
+                return Malformed(431, "a line too long")
+        if len(lines) > limits.fields + 1:
+            return Malformed(431, "too many fields")
+        words = start.split(b" ")
+        if len(words) != 3:  # noqa: PLR2004  # method, target, version
+            return Malformed(400, "request line is not three words")
+        method, target, version = words
+        if target[:1] != b"/" or target.translate(None, _TARGET_BYTES):
+            return self._read_unusual(method, target, version)
+        return _started(method, target, version)
+
+    def _read_unusual(self, method: bytes, target: bytes, version: bytes) -> RequestHead | Malformed:
+        """Refuse every target that is not in origin form, but `OPTIONS *`."""
         if method in {b"CONNECT", b"TRACE"}:
             return Malformed(405, "method never allowed")
         if target != b"*" or method != b"OPTIONS":
             return Malformed(400, "target is not in origin form")
-    if fields > limits.fields or (len(block) > limits.line and max(map(len, lines)) > limits.line):
-        return Malformed(431, "too many fields, or a line too long")
-    head = RequestHead(method, target, http10=version == b"HTTP/1.0")
-    problem = _read_fields(head, lines, table)
-    return head if problem is None else problem
+        return _started(method, target, version)
+
+    def _read_rest(self, head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
+        """Read the fields that most requests do not have."""
+        if shape.request_id:
+            head.request_id = _value(lines[shape.request_id])
+        if shape.forwarded:
+            head.forwarded = [(name, _value(lines[index])) for name, index in shape.forwarded]
+        head.trailers = any(_value(lines[index]).lower() == b"trailers" for index in shape.te)
+        problem = _read_framing(head, lines, shape)
+        if problem is not None or not (shape.connection or shape.upgrade):
+            return problem
+        options = b",".join([_value(lines[index]).lower() for index in shape.connection]).split(b",")
+        return _read_connection(head, options, _value(lines[shape.upgrade]) if shape.upgrade else None, self._names)
 
 
-def _read_fields(head: RequestHead, lines: list[bytes], table: RequestNames) -> Malformed | None:  # noqa: C901, PLR0912
-    # One loop with its cases in the order of their frequency: this is the most-run code of the proxy.
-    seen = 0
-    connection: list[bytes] = []
-    upgrade: bytes | None = None
-    keep = head.lines.append
-    for index in range(1, len(lines)):
-        line = lines[index]
-        name, colon, value = line.partition(b":")
-        kind = table[name] if colon else names.BAD
-        if kind == names.PASS:
-            keep(line)
-            continue
-        if kind == names.DROP:
-            continue
-        if kind == names.BAD:
-            return Malformed(400, "field line is not name, colon, value")
-        value = value.strip(b" \t")
-        if kind == names.FORWARDED:
-            head.forwarded = head.forwarded or []
-            head.forwarded.append((name.lower(), value))
-            continue
-        if kind == names.CONNECTION:
-            connection += value.lower().split(b",")
-            continue
-        if kind == names.TE:
-            head.trailers = head.trailers or value.lower() == b"trailers"
-            continue
-        # What is left may stand once only: two of them are two readings.
-        bit = 1 << kind
-        if seen & bit:
-            return Malformed(400, f"repeated {name.decode('ascii')}")
-        seen |= bit
-        if kind == names.HOST:
-            head.host = value
-            head.host_line = line
-        elif kind == names.AUTHORIZATION:
-            head.authorization = value
-        elif kind == names.COOKIE:
-            head.cookies = value
-        elif kind == names.CONTENT_TYPE:
-            keep(line)
-        elif kind == names.REQUEST_ID:
-            head.request_id = value
-        elif kind == names.UPGRADE:
-            upgrade = value
-        else:
-            problem = _read_framing(head, kind, value)
-            if problem is not None:
-                return problem
-    if head.chunked and head.content_length >= 0:
-        return Malformed(400, "both Content-Length and Transfer-Encoding")
-    if _HOST(head.host) is None:
-        return Malformed(400, "Host is missing or malformed")
-    if connection or upgrade is not None:
-        return _read_connection(head, connection, upgrade, table)
-    return None
+def _value(line: bytes) -> bytes:
+    return line.partition(b":")[2].strip(b" \t")
 
 
-def _read_framing(head: RequestHead, kind: int, value: bytes) -> Malformed | None:
-    if kind == names.CONTENT_LENGTH:
+# Methods that passed before, as with hosts.
+_GOOD_METHODS: Final = {b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"}
+
+
+def _started(method: bytes, target: bytes, version: bytes) -> RequestHead | Malformed:
+    if method not in _GOOD_METHODS and not is_token(method):
+        return Malformed(400, "method is not a token")
+    head = RequestHead(method, target)
+    if version == b"HTTP/1.0":
+        head.http10 = head.close = True
+    elif version != b"HTTP/1.1":
+        return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
+    return head
+
+
+def _is_host(host: bytes) -> bool:
+    """Tell whether this is uri-host with an optional port, without userinfo (RFC 9110, 4.2.4 and 7.2)."""
+    if _HOST(host) is None:
+        return False
+    if len(_GOOD_HOSTS) < _MAX_GOOD_HOSTS:
+        _GOOD_HOSTS.add(host)
+    return True
+
+
+def _read_framing(head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
+    """Read Content-Length, Transfer-Encoding and Expect (RFC 9112, 6; RFC 9110, 10.1.1)."""
+    if shape.content_length:
+        value = _value(lines[shape.content_length])
         if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
             return Malformed(400, "Content-Length is not 1 to 18 digits")
         head.content_length = int(value)
-    elif kind == names.TRANSFER_ENCODING:
-        if value.lower() != b"chunked":
-            return Malformed(501, "transfer coding other than chunked")
+        head.has_body = head.content_length > 0
+    if shape.transfer_encoding:
+        if shape.content_length:
+            return Malformed(400, "both Content-Length and Transfer-Encoding")
         if head.http10:
             return Malformed(400, "Transfer-Encoding in HTTP/1.0")
-        head.chunked = True
-    elif kind == names.EXPECT:
-        if value.lower() != b"100-continue":
+        if _value(lines[shape.transfer_encoding]).lower() != b"chunked":
+            return Malformed(501, "transfer coding other than chunked")
+        head.chunked = head.has_body = True
+    if shape.expect:
+        if _value(lines[shape.expect]).lower() != b"100-continue":
             return Malformed(417, "expectation other than 100-continue")
-        # RFC 9110, 10.1.1: an HTTP/1.0 client's expectation is ignored.
+        # An HTTP/1.0 client's expectation is ignored.
         head.expect_continue = not head.http10
     return None
 
@@ -215,6 +237,5 @@ def _read_connection(
     if wants_upgrade and upgrade is not None and not head.http10:
         head.upgrade = upgrade
     if named:
-        head.named = frozenset(named)
-        head.lines[:] = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
+        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
     return None

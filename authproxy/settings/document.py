@@ -57,9 +57,7 @@ def read(path: FilePath, environ: Mapping[str, str]) -> tuple[Document, list[Pro
     """
     reader = _Files(environ)
     root = reader.add(path, None)
-    values = reader.values.of(root, ())
-    if not isinstance(values, dict):  # a Map always makes a dict
-        raise AssertionError(values)  # noqa: TRY004  not a question of types to any caller
+    values = {key: reader.values.of(node, (key,)) for key, (_, node) in root.entries.items()}
     document = Document(root=root, values=values, files=tuple(reader.files))
     return document, [*reader.problems, *reader.values.problems]
 

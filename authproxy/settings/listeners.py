@@ -59,7 +59,7 @@ class Tls(Section):
 
 
 class Listener(Section):
-    """One address, or Several, where clients knock."""
+    """One address, or several, where clients knock."""
 
     FILLED = frozenset({"keystore", "tls"})
     LATER = frozenset({"proxy_protocol", "target", "callers"})

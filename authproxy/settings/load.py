@@ -5,9 +5,11 @@ around it) so that the rest is checked too, including what sections say about on
 still count as defined.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path as FilePath
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -23,6 +25,9 @@ from authproxy.settings.notes import notes
 from authproxy.settings.problems import Translator
 from authproxy.settings.prune import prune
 from authproxy.settings.tree import Key, Problem
+
+# Nobody reads more; and a file of nothing but mistakes shall not keep anybody waiting.
+MAX_TOLD: Final = 200
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -64,23 +69,29 @@ def _validate(document: Document, kinds: Mapping[str, type[Options]]) -> tuple[S
     model, values = model_for(kinds), fill(document.values)
     context = {"base": document.files[0].absolute().parent}
     routes = document.values.get("routes")
-    everything = tuple(range(len(routes))) if isinstance(routes, list) else ()
-    problems: list[Problem] = []
-    translator = Translator(model, kinds, document, everything)
+    kept = tuple(range(len(routes))) if isinstance(routes, list) else ()
+    translator = Translator(model, kinds, document, kept)
     try:
         settings = model.model_validate(values, context=context)
     except ValidationError as error:
-        problems += translator.problems(error)
-        values, kept = prune(values, error)
-        translator = Translator(model, kinds, document, kept)
-        try:
-            settings = model.model_validate(values, context=context)
-        except ValidationError as second:
-            return None, [*problems, *translator.problems(second)]
-    for finding in check(settings, _known(document)):
-        problem_path = translator.path(finding.path)
-        problems.append(Problem(document.mark(problem_path, key=finding.key), problem_path, finding.text))
-    return settings, problems
+        problems = list(islice(translator.problems(error), MAX_TOLD))
+        pruned = prune(values, error)
+    else:
+        return settings, list(_found(settings, document, translator))
+    translator = Translator(model, kinds, document, pruned.kept)
+    try:
+        settings = model.model_validate(pruned.values, context=context)
+    except ValidationError as error:
+        found = list(islice(translator.problems(error), MAX_TOLD))
+    else:
+        found = list(_found(settings, document, translator))
+    return None, [*problems, *(problem for problem in found if problem.path not in pruned.maimed)]
+
+
+def _found(settings: Settings, document: Document, translator: Translator) -> Iterator[Problem]:
+    for finding in islice(check(settings, _known(document)), MAX_TOLD):
+        path = translator.path(finding.path)
+        yield Problem(document.mark(path, key=finding.key), path, finding.text)
 
 
 def _known(document: Document) -> Known:
@@ -103,4 +114,5 @@ def _names(section: str, values: Mapping[str, object]) -> frozenset[str] | None:
 def _lines(problems: Iterable[Problem], files: tuple[FilePath, ...]) -> list[str]:
     order = {str(file): index for index, file in enumerate(files)}
     ordered = sorted(set(problems), key=lambda one: (order[one.mark.file], one.mark.line, one.mark.column, one.text))
-    return [problem.line() for problem in ordered]
+    lines = [problem.line() for problem in ordered[:MAX_TOLD]]
+    return lines if len(ordered) < MAX_TOLD else [*lines, f"{files[0]}: these are the first {MAX_TOLD} problems"]

@@ -1,6 +1,7 @@
 """The whole of the settings, with the catalog kinds that this installation knows."""
 
 from collections.abc import Mapping
+from functools import cache
 from typing import Annotated, Final, Literal
 
 from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
@@ -89,8 +90,13 @@ def _kind_tag(value: object) -> str | None:
 
 
 def model_for(catalog_kinds: Mapping[str, type[Options]]) -> type[Settings]:
-    """Return Settings whose `catalogs` are of these kinds."""
-    kind = Annotated[Options, OneOf(catalog_kinds)]
+    """Return Settings whose `catalogs` are of these kinds; for the same kinds the same class, so that values compare."""
+    return _model_for(tuple(catalog_kinds.items()))
+
+
+@cache
+def _model_for(catalog_kinds: tuple[tuple[str, type[Options]], ...]) -> type[Settings]:
+    kind = Annotated[Options, OneOf(dict(catalog_kinds))]
     return create_model(
         "Settings",
         __base__=Settings,

@@ -54,22 +54,24 @@ class Translator:
         self._kept = kept
 
     def problems(self, error: ValidationError) -> Iterator[Problem]:
-        """Yield one problem for each error."""
+        """Yield one problem for each error, but for those that only follow from another."""
         found = [(self.path(one["loc"]), one) for one in error.errors(include_url=False, include_input=False)]
-        unknown = [path for path, details in found if details["type"] == "extra_forbidden"]
+        unknown: dict[Path, list[str]] = {}
+        for path, details in found:
+            if details["type"] == "extra_forbidden":
+                unknown.setdefault(path[:-1], []).append(str(path[-1]))
         for path, details in found:
             if details["type"] != "missing" or not self._is_echo(path, unknown):
                 yield self._problem(details, path)
 
-    def _is_echo(self, missing: Path, unknown: Sequence[Path]) -> bool:
+    def _is_echo(self, missing: Path, unknown: Mapping[Path, Sequence[str]]) -> bool:
         """Return whether a missing key is told already: as a misspelt one, or by there being no listener at all."""
         key = str(missing[-1])
         if missing[:1] == ("routes",) and key == "listeners" and not self._document.values.get(key):
             return True
-        return any(
-            (path[:-1] == missing[:-1] and nearest(str(path[-1]), [key]))
-            or (len(path) == 1 and nearest(str(path[-1]), [f"{key}s"]))
-            for path in unknown
+        return (
+            nearest(key, unknown.get(missing[:-1], ())) is not None
+            or nearest(f"{key}s", unknown.get((), ())) is not None
         )
 
     def _problem(self, details: ErrorDetails, path: Path) -> Problem:
@@ -95,8 +97,8 @@ class Translator:
         parts = without_tags(location, self._document.values)
         values: object = self._document.values
         for length, part in enumerate(parts):
-            if not isinstance(values, dict | list):
-                # The short form of an upstream: what pydantic calls `urls[0]` is the value itself.
+            if not isinstance(values, list if isinstance(part, int) else dict):
+                # A short form: what pydantic calls `urls[0]` or `bind[0]` is the value itself.
                 return parts[:length]
             values = child(values, part)
         return parts
@@ -190,7 +192,7 @@ def _own_words(details: ErrorDetails) -> str | None:
 def _choice(expected: str, value: object) -> str:
     words = [word.strip("'\" ") for word in expected.replace(" or ", ", ").split(",")]
     wanted = f"must be {words[0]}" if len(words) == 1 else f"must be one of {', '.join(words)}"
-    if isinstance(value, str) and value not in words and (meant := nearest(value, words)):
+    if isinstance(value, str) and value[:1].isalpha() and value not in words and (meant := nearest(value, words)):
         return f'{wanted} (did you mean "{meant}"?)'
     if str(value) in words:
         return f"{wanted}, unquoted" if isinstance(value, str) else f"{wanted}: put it in quotes"

@@ -1,5 +1,7 @@
 """Taking out what is wrong, so that the rest can be checked."""
 
+from dataclasses import dataclass
+
 from pydantic import ValidationError
 
 from authproxy.settings.document import BY_NAME
@@ -8,8 +10,19 @@ from authproxy.settings.tree import Path
 from authproxy.settings.values import Value
 
 
-def prune(values: dict[str, Value], error: ValidationError) -> tuple[dict[str, Value], tuple[int, ...]]:
-    """Return the values without what `error` is about, and for each route that is left its index in `values`."""
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Pruned:
+    """What is left, and how it relates to what was."""
+
+    values: dict[str, Value]
+    kept: tuple[int, ...]
+    """For each route that is left, its index before."""
+    maimed: frozenset[Path]
+    """Maps that lost an unknown key: whatever they now lack, they may have had under its misspelt name."""
+
+
+def prune(values: dict[str, Value], error: ValidationError) -> Pruned:
+    """Return the values without what `error` is about."""
     wrong = error.errors(include_url=False, include_input=False, include_context=False)
     places = [(details["type"], without_tags(details["loc"], values)) for details in wrong]
     unknown = {place for kind, place in places if kind == "extra_forbidden"}
@@ -28,7 +41,7 @@ def prune(values: dict[str, Value], error: ValidationError) -> tuple[dict[str, V
         if (key,) not in unknown:
             pruned[key] = left
     pruned["version"] = 1
-    return pruned, kept
+    return Pruned(values=pruned, kept=kept, maimed=frozenset(place[:-1] for place in unknown if len(place) > 1))
 
 
 def _entry(location: Path) -> Path:

@@ -18,9 +18,7 @@ MASK = "(masked)"
 def effective_values(loaded: Loaded) -> dict[str, Shown]:
     """Return the settings as plain values, as they could stand in a file; keys without a value are left out."""
     dumped: dict[str, Shown] = loaded.settings.model_dump(mode="json", warnings=False)
-    shown = _shown(loaded.settings, dumped)
-    if not isinstance(shown, dict):  # a model always shows as a map
-        raise AssertionError(shown)  # noqa: TRY004  not a question of types to any caller
+    shown = _keys_with_value(loaded.settings, dumped)
     # What was included is part of what is shown.
     shown.pop("include", None)
     for route in _maps(shown.get("routes")):
@@ -33,11 +31,15 @@ def effective(loaded: Loaded) -> str:
     return yaml.safe_dump(effective_values(loaded), sort_keys=False, allow_unicode=True, width=120)
 
 
+def _keys_with_value(model: Options, dumped: dict[str, Shown]) -> dict[str, Shown]:
+    held = {name: getattr(model, name) for name in type(model).model_fields}
+    return {name: _shown(one, dumped[name]) for name, one in held.items() if one is not None}
+
+
 def _shown(value: object, dumped: Shown) -> Shown:
     """Return `dumped` without the keys of models that have no value; null as the value of a map is kept."""
     if isinstance(value, Options) and isinstance(dumped, dict):
-        held = {name: getattr(value, name) for name in type(value).model_fields}
-        return {name: _shown(one, dumped[name]) for name, one in held.items() if one is not None}
+        return _keys_with_value(value, dumped)
     if isinstance(value, Mapping) and isinstance(dumped, dict):
         return {str(name): _shown(one, dumped[str(name)]) for name, one in value.items()}
     if isinstance(value, tuple | list) and isinstance(dumped, list):

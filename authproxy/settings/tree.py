@@ -22,6 +22,9 @@ _LOADER: Final = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 # The deepest key there is has 6 levels; a plug-in's options may nest, but not without end.
 _MAX_DEPTH: Final = 32
 
+# 5000 routes of ten values each: far above any file, far below what costs a second.
+MAX_VALUES: Final = 50_000
+
 
 class Mark(NamedTuple):
     """A place in a file; lines and columns count from 1."""
@@ -48,7 +51,13 @@ class Problem(NamedTuple):
 
     def line(self) -> str:
         """Return `file:line:column: dotted.key: what is wrong`."""
-        return f"{self.mark}: {dotted(self.path)}: {self.text}" if self.path else f"{self.mark}: {self.text}"
+        key = f"{dotted(self.path)}: " if self.path else ""
+        # A key may hold anything; what is printed is one line and moves no cursor.
+        return "".join(_visible(one) for one in f"{self.mark}: {key}{self.text}")
+
+
+def _visible(character: str) -> str:
+    return character if character.isprintable() else character.encode("unicode_escape").decode()
 
 
 def dotted(path: Path) -> str:
@@ -98,6 +107,11 @@ def parse(text: str, file: str) -> tuple[Node | None, list[Problem]]:
         raise _refused(Mark(file, line, column), problem) from error
 
 
+def too_many(mark: Mark) -> ConfigError:
+    """Return the error of whoever counts more than `MAX_VALUES`."""
+    return _refused(mark, f"more than {MAX_VALUES} values; an alias (*) counts wherever it is used")
+
+
 def _refused(mark: Mark, text: str) -> ConfigError:
     return ConfigError(Problem(mark, (), text).line())
 
@@ -108,6 +122,7 @@ class _Reader:
         self._file = file
         self._anchors: dict[str, Node] = {}
         self._depth = 0
+        self._nodes = 0
         self.problems: list[Problem] = []
 
     def document(self) -> Node | None:
@@ -145,6 +160,9 @@ class _Reader:
         return node
 
     def _value(self, event: yaml.Event, mark: Mark, path: Path) -> Node:
+        self._nodes += 1
+        if self._nodes > 2 * MAX_VALUES:  # a key is a node too
+            raise too_many(mark)
         match event:
             case yaml.ScalarEvent():
                 return Scalar(mark=mark, text=event.value, plain=not event.style)

@@ -3,17 +3,13 @@
 from collections.abc import Mapping
 from functools import cache
 from pathlib import Path as FilePath
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
-from authproxy.errors import ConfigError
 from authproxy.options import Text
 from authproxy.settings.scalars import expand, resolve
-from authproxy.settings.tree import Map, Node, Path, Problem, Scalar, Seq
+from authproxy.settings.tree import MAX_VALUES, Map, Node, Path, Problem, Scalar, Seq, too_many
 
 Value: TypeAlias = "str | int | float | bool | list[Value] | dict[str, Value] | None"
-
-# 5000 routes of ten values each: far above any file, far below what costs a second.
-MAX_VALUES: Final = 50_000
 
 
 class Values:
@@ -28,7 +24,7 @@ class Values:
         """Return the value of `node`, which stands at `path`; ConfigError: aliases multiply it beyond measure."""
         self._made += 1
         if self._made > MAX_VALUES:
-            raise ConfigError(f"{node.mark}: more than {MAX_VALUES} values: an alias (*) counts wherever it is used")
+            raise too_many(node.mark)
         match node:
             case Map():
                 return {key: self.of(value, (*path, key)) for key, (_, value) in node.entries.items()}

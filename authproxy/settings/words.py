@@ -174,7 +174,7 @@ def _kind(check: Callable[[str], str], *examples: str, pattern: str = "") -> tup
     return AfterValidator(check), WithJsonSchema({"type": "string", **shape, "examples": list(examples)})
 
 
-Name = Annotated[str, *_kind(_name, "main", "api", pattern=_NAME.pattern)]
+Name = Annotated[str, *_kind(_name, "main", "api")]
 Host = Annotated[str, *_kind(_host, "app.example.org", "*.example.org")]
 UrlPath = Annotated[str, *_kind(check_path, "/", "/admin")]
 Method = Annotated[str, *_kind(_method, "GET", "POST")]

@@ -6,14 +6,13 @@ from typing import Final, Protocol, cast
 
 from typing_extensions import override
 
-from authproxy.core.names import AnswerNames
-from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerHead, BadAnswer, read_answer
+from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerHead, AnswerReader, BadAnswer
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.upstream.interface import Failure, Receiver
 
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
-_NAMES: Final = AnswerNames()
+_READ: Final = AnswerReader().read
 
 
 @unique
@@ -27,8 +26,13 @@ class _State(Enum):
     DONE = auto()
     DEAD = auto()
 
-    # Compared by identity on the hot path; see core.decision.Reason.
-    __hash__ = object.__hash__
+
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+_IDLE: Final = _State.IDLE
+_HEAD: Final = _State.HEAD
+_LENGTH: Final = _State.LENGTH
+_CHUNKED: Final = _State.CHUNKED
+_DONE: Final = _State.DONE
 
 
 class Home(Protocol):
@@ -53,7 +57,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, home: Home) -> None:
         self.home = home
         self._transport: asyncio.Transport | None = None
-        self._state = _State.IDLE
+        self._state = _IDLE
         self._receiver: Receiver | None = None
         self._buffer = b""
         self._left = 0
@@ -71,7 +75,7 @@ class UpstreamConnection(asyncio.Protocol):
     @property
     def usable(self) -> bool:
         """Whether a request may be written to it now."""
-        return self._state is _State.IDLE and self._transport is not None and not self._transport.is_closing()
+        return self._state is _IDLE and self._transport is not None and not self._transport.is_closing()
 
     def begin(self, receiver: Receiver, head: bytes, *, bodiless: bool, upgrade: bytes | None) -> None:
         """Write a request's head (with any body bytes at hand) and read its answer for `receiver`.
@@ -79,7 +83,7 @@ class UpstreamConnection(asyncio.Protocol):
         `bodiless`: the method is HEAD. `upgrade`: the protocol for which a 101 may come.
         """
         self._receiver = receiver
-        self._state = _State.HEAD
+        self._state = _HEAD
         self._bodiless = bodiless
         self._upgrade = upgrade
         self._interim = 0
@@ -111,11 +115,15 @@ class UpstreamConnection(asyncio.Protocol):
         if self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
 
+    def hand_over(self, receiver: Receiver) -> None:
+        """From now on `receiver` gets what comes: the exchange became a tunnel."""
+        self._receiver = receiver
+
     def finish(self) -> bool:
         """End the exchange after a whole answer; return whether the connection may carry another request."""
         self._receiver = None
-        if self._state is _State.DONE and self._keep and self._transport is not None:
-            self._state = _State.IDLE
+        if self._state is _DONE and self._keep and self._transport is not None:
+            self._state = _IDLE
             self.used = True
             return not self._transport.is_closing()
         self.close()
@@ -150,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._state = _State.DEAD
         self._receiver = None
         self.home.on_lost(self)
-        if receiver is None or state in {_State.DONE, _State.DEAD, _State.IDLE}:
+        if receiver is None or state in {_DONE, _State.DEAD, _IDLE}:
             return
         if state is _State.UNTIL_CLOSE and exc is None:
             receiver.on_body(b"", complete=True)
@@ -186,24 +194,21 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self.answered = True
-        if state is _State.HEAD:
-            self._read_head(data)
-        elif state is _State.LENGTH:
+        if state is _HEAD:
+            self._read_head(self._buffer + data if self._buffer else data)
+        elif state is _LENGTH:
             self._read_length(receiver, data)
-        elif state is _State.CHUNKED:
+        elif state is _CHUNKED:
             self._read_chunked(receiver, data)
         elif state is _State.UNTIL_CLOSE or state is _State.TUNNEL:
             receiver.on_body(data, complete=False)
-        elif state is _State.DONE:
+        elif state is _DONE:
             # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
             self._keep = False
 
     # ------------------------------------------------------------------ reading answers
 
     def _read_head(self, data: bytes) -> None:
-        if self._buffer:
-            data = self._buffer + data
-            self._buffer = b""
         end = data.find(_HEAD_END)
         if end < 0:
             if len(data) > MAX_ANSWER_HEAD:
@@ -213,7 +218,8 @@ class UpstreamConnection(asyncio.Protocol):
             else:
                 self._buffer = data
             return
-        head = BadAnswer("head larger than 64 KiB") if end > MAX_ANSWER_HEAD else read_answer(data[:end], _NAMES)
+        self._buffer = b""
+        head = BadAnswer("head larger than 64 KiB") if end > MAX_ANSWER_HEAD else _READ(data[:end])
         if isinstance(head, BadAnswer):
             self._fail(Failure.MALFORMED, head.problem)
         elif head.status < 200:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
@@ -239,7 +245,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, "more than 8 interim answers")
             return
         receiver.on_interim(head)
-        if rest and self._state is _State.HEAD:
+        if rest and self._state is _HEAD:
             self._read_head(rest)
 
     def _on_head(self, head: AnswerHead, rest: bytes) -> None:
@@ -251,7 +257,7 @@ class UpstreamConnection(asyncio.Protocol):
         if self._bodiless or head.status in BODILESS:
             self._begin_body(receiver, head, rest, 0)
         elif head.chunked:
-            self._state = _State.CHUNKED
+            self._state = _CHUNKED
             self._chunks = ChunkedReader()
             self._read_first_chunks(receiver, head, rest)
         elif head.content_length >= 0:
@@ -267,13 +273,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, "bytes after the end of the answer")
             return
         self._left = left
-        self._state = _State.LENGTH if left else _State.DONE
+        self._state = _LENGTH if left else _DONE
         receiver.on_answer(head, rest, complete=not left)
 
     def _read_first_chunks(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
         payload = self._feed_chunks(rest) if rest else b""
         if payload is not None:
-            receiver.on_answer(head, payload, complete=self._state is _State.DONE)
+            receiver.on_answer(head, payload, complete=self._state is _DONE)
 
     def _read_length(self, receiver: Receiver, data: bytes) -> None:
         left = self._left - len(data)
@@ -282,14 +288,14 @@ class UpstreamConnection(asyncio.Protocol):
             return
         self._left = left
         if not left:
-            self._state = _State.DONE
+            self._state = _DONE
         receiver.on_body(data, complete=not left)
 
     def _read_chunked(self, receiver: Receiver, data: bytes) -> None:
         payload = self._feed_chunks(data)
         if payload is None:
             return
-        complete = self._state is _State.DONE
+        complete = self._state is _DONE
         if payload or complete:
             receiver.on_body(payload, complete=complete)
 
@@ -307,7 +313,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, "bytes after the end of the answer")
             return None
         if chunks.done:
-            self._state = _State.DONE
+            self._state = _DONE
         return payload
 
     def _fail(self, failure: Failure, detail: str) -> None:

@@ -59,10 +59,26 @@ def _members(options: Options) -> tuple[str, ...]:
 
 
 def _circles(catalogs: Mapping[str, Options]) -> Iterator[Finding]:
-    for name, options in catalogs.items():
-        for index, member in enumerate(_members(options)):
+    for name in _unfinished(catalogs):
+        for index, member in enumerate(_members(catalogs[name])):
             if name in _all_below(member, catalogs):
                 yield Finding(("catalogs", name, "of", index), f"{name} would consist of itself: take {member} out")
+
+
+def _unfinished(catalogs: Mapping[str, Options]) -> list[str]:
+    """Return the catalogs on or above a circle: one that consists of finished catalogs alone is finished."""
+    open_members = {name: len(set(_members(options)) & catalogs.keys()) for name, options in catalogs.items()}
+    users: dict[str, list[str]] = {}
+    for name, options in catalogs.items():
+        for member in set(_members(options)):
+            users.setdefault(member, []).append(name)
+    finished = [name for name, count in open_members.items() if count == 0]
+    for name in finished:
+        for user in users.get(name, ()):
+            open_members[user] -= 1
+            if open_members[user] == 0:
+                finished.append(user)
+    return [name for name, count in open_members.items() if count]
 
 
 def _all_below(name: str, catalogs: Mapping[str, Options]) -> frozenset[str]:

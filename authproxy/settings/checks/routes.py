@@ -1,12 +1,15 @@
 """Routes: every request has one reading, one route and one answer to who may pass."""
 
 from collections.abc import Iterator, Mapping
+from typing import TypeAlias
 
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.model import Settings
-from authproxy.settings.routes import HeaderValue, Route
+from authproxy.settings.routes import Allow, HeaderValue, Route
 from authproxy.settings.tree import Path
 from authproxy.settings.words import fold, is_framing
+
+Demands: TypeAlias = tuple[str | None, Allow | None, tuple[str, ...] | None]
 
 
 def check(settings: Settings, known: Known) -> Iterator[Finding]:
@@ -69,9 +72,14 @@ def _twice(routes: tuple[Route, ...]) -> Iterator[Finding]:
 
 
 def _unusual(routes: tuple[Route, ...]) -> Iterator[Finding]:
+    # One route for each set of demands is enough to compare with, however many routes there are.
+    demands: dict[str, dict[Demands, int]] = {}
     for index, route in enumerate(routes):
-        for other, stricter in enumerate(routes) if route.unusual_path and not route.public else ():
-            if stricter.upstream == route.upstream and _is_stricter(stricter, route):
+        if not route.public:
+            demands.setdefault(route.upstream, {}).setdefault(_demands(route), index)
+    for index, route in enumerate(routes):
+        for asked, other in demands[route.upstream].items() if route.unusual_path and not route.public else ():
+            if _is_stricter(asked, _demands(route)):
                 text = (
                     f"routes[{other}] asks more of callers of the same upstream, which may read such a path as one of "
                     "its own: take unusual_path away, or give the upstream a route of its own"
@@ -80,12 +88,10 @@ def _unusual(routes: tuple[Route, ...]) -> Iterator[Finding]:
                 break
 
 
-def _is_stricter(route: Route, than: Route) -> bool:
-    """Return whether `route` asks for anything that `than` does not ask for as well."""
-    if route.public:
-        return False
-    asked = (route.zone, route.allow, route.methods)
-    return any(
-        ours is not None and ours != theirs
-        for ours, theirs in zip(asked, (than.zone, than.allow, than.methods), strict=True)
-    )
+def _demands(route: Route) -> Demands:
+    return route.zone, route.allow, route.methods
+
+
+def _is_stricter(asked: Demands, than: Demands) -> bool:
+    """Return whether one route asks for anything that the other does not ask for as well."""
+    return any(ours is not None and ours != theirs for ours, theirs in zip(asked, than, strict=True))

@@ -1,0 +1,44 @@
+"""Sends what the proxy says in its own name, and decides whether the connection can go on after it."""
+
+from typing import Final
+
+from authproxy import events
+from authproxy.edge.access_log import Outcome
+from authproxy.edge.facts import Facts
+from authproxy.edge.line import Line
+from authproxy.edge.origin import Origin
+from authproxy.edge.record import record
+from authproxy.edge.refusal import Refusal, refusal_bytes
+from authproxy.edge.services import Services
+from authproxy.http1.body import LengthReader
+from authproxy.http1.chunked import ChunkedReader
+from authproxy.http1.request import RequestHead
+from authproxy.runtime import Listener
+
+# A refused request's small body is read away so that the connection can go on; a larger one ends it.
+_SKIPPED_BODY: Final = 64 * 1024
+_SERVER_ERROR: Final = 500
+
+
+def malformed_facts(services: Services, listener: Listener, origin: Origin) -> Facts:
+    """Return what is known of a request whose head could not be read: nearly nothing."""
+    now = services.monotonic()
+    return Facts(services.current.runtime, listener, RequestHead(b"", b""), services.ids.next(), origin, now)
+
+
+def send_refusal(
+    services: Services, line: Line, facts: Facts, refusal: Refusal, body: LengthReader | ChunkedReader | None
+) -> bool:  # fmt: skip
+    """Answer, count and log; return whether the connection must close. `body`: what of the request is still to come."""
+    head = facts.request
+    unread = body is not None and (
+        isinstance(body, ChunkedReader) or body.left > _SKIPPED_BODY or head.expect_continue
+    )  # fmt: skip
+    close = refusal.close or head.close or unread or services.current.draining
+    line.send(refusal_bytes(
+        refusal, facts.request_id, head_only=head.method == b"HEAD", close=close, hsts=facts.listener.hsts
+    ))  # fmt: skip
+    facts.user = refusal.user
+    event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
+    record(services, facts, Outcome(event, refusal.status, refusal.reason, refusal.detail), services.monotonic())
+    return close

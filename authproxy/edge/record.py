@@ -1,0 +1,24 @@
+"""Counts a request at its end and writes its line."""
+
+from authproxy.edge.access_log import Outcome
+from authproxy.edge.facts import Facts
+from authproxy.edge.services import Services
+
+
+def record(services: Services, facts: Facts, outcome: Outcome, now: float) -> None:
+    """Count the request and write its line; `now` is monotonic."""
+    route = facts.route
+    duration = now - facts.started
+    status = outcome.status
+    stats = services.stats.unrouted if route is None else route.stats
+    statuses = stats.statuses
+    statuses[status] = statuses.get(status, 0) + 1
+    stats.duration.add(duration)
+    if facts.answered_at >= 0:
+        stats.upstream.add(facts.answered_at - facts.started)
+    stats.received_bytes += facts.received
+    stats.sent_bytes += facts.sent
+    if outcome.reason:
+        stats.reasons[outcome.reason] = stats.reasons.get(outcome.reason, 0) + 1
+    if services.journal.on:
+        services.journal.add(facts, outcome, duration)

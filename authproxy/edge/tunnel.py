@@ -1,0 +1,144 @@
+"""An upgraded connection: bytes both ways until either side ends."""
+
+from typing import Final, Protocol
+
+from authproxy import events
+from authproxy.edge.access_log import Outcome
+from authproxy.edge.facts import Facts
+from authproxy.edge.line import Line
+from authproxy.edge.record import record
+from authproxy.edge.services import Services
+from authproxy.http1.answer import SWITCHING, AnswerHead
+from authproxy.http1.websocket import GOING_AWAY, FrameTracker, close_frame
+from authproxy.runtime import Route
+from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.interface import Failure
+
+# How long a WebSocket that was told to end may take to say so too (RFC 6455, 7.1.1).
+_CLOSE_GRACE: Final = 5.0
+
+
+class Client(Protocol):
+    """The client's side, as a tunnel sees it."""
+
+    @property
+    def line(self) -> Line:
+        """The wire to the client."""
+        ...
+
+    def finished(self, *, keep: bool, now: float) -> None:
+        """The tunnel has ended."""
+        ...
+
+
+class Tunnel:
+    """Relays bytes; is the receiver of what the upstream sends after its 101.
+
+    A WebSocket's frame boundaries towards the client are followed, so that it can be told 1001 between two frames.
+    """
+
+    __slots__ = ("_client", "_closing", "_connection", "_facts", "_line", "_over", "_route", "_services", "_tracker")
+
+    def __init__(  # noqa: PLR0913  # all of an exchange that goes on
+        self, client: Client, services: Services, facts: Facts, way: tuple[Route, UpstreamConnection], protocol: bytes,
+        first: bytes,
+    ) -> None:  # fmt: skip
+        self._client = client
+        self._line = client.line
+        self._services = services
+        self._facts = facts
+        self._route, self._connection = way
+        self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
+        self._closing = False
+        self._over = False
+        if self._tracker is not None:
+            self._tracker.feed(first)
+        self._touch()
+
+    def send(self, data: bytes) -> None:
+        """Pass bytes of the client on."""
+        self._facts.received += len(data)
+        self._connection.write(data)
+        self._touch()
+
+    def drain(self) -> None:
+        """Tell a WebSocket that the proxy goes away once a frame is out whole; other tunnels are just closed."""
+        if self._over or self._closing:
+            return
+        if self._tracker is None:
+            self.end("drained")
+        elif self._tracker.at_boundary:
+            self._closing = True
+            self._line.send(close_frame(GOING_AWAY))
+            self._line.set_deadline(_CLOSE_GRACE)
+
+    def on_deadline(self) -> None:
+        """Silent for too long."""
+        self.end("drained" if self._closing else "tunnel-idle")
+
+    def end(self, reason: str) -> None:
+        """Close both sides."""
+        if self._over:
+            return
+        self.abandon(reason)
+        self._client.finished(keep=False, now=self._services.monotonic())
+
+    def abandon(self, reason: str) -> None:
+        """The client is gone."""
+        if self._over:
+            return
+        self._over = True
+        self._route.upstream.release(self._connection)
+        self._connection.close()
+        outcome = Outcome(events.REQUEST_FORWARDED, SWITCHING, reason if reason != "client-gone" else "", "")
+        record(self._services, self._facts, outcome, self._services.monotonic())
+
+    def pause_answer(self) -> None:
+        """The client is slower than the upstream."""
+        self._connection.pause()
+
+    def resume_answer(self) -> None:
+        """The client takes bytes again."""
+        self._connection.resume()
+
+    # ------------------------------------------------------------------ the receiver of the upstream's bytes
+
+    def on_body(self, data: bytes, *, complete: bool) -> None:
+        """Pass bytes of the upstream on."""
+        self._facts.sent += len(data)
+        if self._closing or self._over:
+            # After a close frame nothing may follow (RFC 6455, 5.5.1).
+            return
+        if self._tracker is not None:
+            self._tracker.feed(data)
+        self._line.send(data)
+        self._touch()
+        if self._services.current.draining:
+            self.drain()
+        if complete:
+            self.end("")
+
+    def on_failure(self, failure: Failure, detail: str) -> None:
+        """The upstream is gone."""
+        del detail
+        self.end("" if failure is Failure.CLOSED else failure.value)
+
+    def on_eof(self) -> None:
+        """The upstream will send nothing more; its transport closes by itself."""
+
+    def on_interim(self, head: AnswerHead) -> None:
+        """There are no heads in a tunnel."""
+
+    def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
+        """There are no heads in a tunnel."""
+
+    def pause_request(self) -> None:
+        """The upstream is slower than the client."""
+        self._line.hold()
+
+    def resume_request(self) -> None:
+        """The upstream takes bytes again."""
+        self._line.unhold()
+
+    def _touch(self) -> None:
+        self._line.set_deadline(_CLOSE_GRACE if self._closing else self._facts.listener.times.tunnel_idle)
