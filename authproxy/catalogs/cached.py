@@ -79,6 +79,7 @@ class CachedCatalog(Catalog):
 
     @override
     def peek(self, zone: str, user_id: UserId) -> TokenRecord | Miss | None:
+        """Return what the catalog knows itself, else an answer that may still be believed."""
         known = self._inner.peek(zone, user_id)
         if known is not MISS:
             return known
@@ -88,6 +89,7 @@ class CachedCatalog(Catalog):
 
     @override
     async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return what is known, else ask; CatalogUnavailable also for too late, too many, or any other failure."""
         known = self.peek(zone, user_id)
         if known is not MISS:
             return known
@@ -104,6 +106,7 @@ class CachedCatalog(Catalog):
 
     @override
     async def aclose(self) -> None:
+        """Close the catalog inside."""
         await self._inner.aclose()
 
     async def _answer(self, key: _Key) -> TokenRecord | None:

@@ -33,6 +33,7 @@ class CompositeCatalog(Catalog):
 
     @override
     def peek(self, zone: str, user_id: UserId) -> TokenRecord | Miss | None:
+        """Return the first record, as far as no member must be waited for before it."""
         for member in self._members:
             record = member.peek(zone, user_id)
             if record is not None:
@@ -41,6 +42,7 @@ class CompositeCatalog(Catalog):
 
     @override
     async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return the first record; CatalogUnavailable: a member before it cannot tell."""
         for member in self._members:
             record = member.peek(zone, user_id)
             if record is MISS:
@@ -51,7 +53,7 @@ class CompositeCatalog(Catalog):
 
     @override
     async def aclose(self) -> None:
-        pass
+        """Do nothing: the members have their own owner."""
 
 
 def _open(options: CompositeOptions, catalogs: OpenCatalogs) -> Catalog:

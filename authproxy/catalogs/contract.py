@@ -104,7 +104,7 @@ class CatalogContract:
     def test_peek_says_what_look_up_says_or_nothing(self) -> None:
         """Before and after a look-up: `MISS`, or the same answer."""
 
-        async def use(catalog: Catalog) -> None:
+        async def _use(catalog: Catalog) -> None:
             for user_id, wanted in ((ALICE.user_id, ALICE), (NOBODY, None)):
                 before = catalog.peek("api", user_id)
                 found = await catalog.look_up("api", user_id)
@@ -113,36 +113,36 @@ class CatalogContract:
                 promise(before is MISS or before == found, "peek contradicts look_up")
                 promise(after is MISS or after == found, "peek after look_up contradicts it")
 
-        self._with([ALICE, BOB], use)
+        self._with([ALICE, BOB], _use)
 
     def test_many_may_ask_at_once(self) -> None:
         """Answers do not get mixed up."""
 
-        async def use(catalog: Catalog) -> None:
+        async def _use(catalog: Catalog) -> None:
             records = [ALICE, BOB, NIL, None] * _MANY
             asked = [NOBODY if record is None else record.user_id for record in records]
             found = await asyncio.gather(*(catalog.look_up("api", user_id) for user_id in asked))
             promise(found == records, "answers were mixed up")
 
-        self._with([ALICE, BOB, NIL], use)
+        self._with([ALICE, BOB, NIL], _use)
 
     def test_who_gives_up_harms_nobody(self) -> None:
         """After a look-up was cancelled the catalog answers the next one."""
 
-        async def use(catalog: Catalog) -> None:
+        async def _use(catalog: Catalog) -> None:
             waiting = asyncio.ensure_future(catalog.look_up("api", ALICE.user_id))
             await asyncio.sleep(0)
             waiting.cancel()
             await asyncio.gather(waiting, return_exceptions=True)
             promise(await catalog.look_up("api", ALICE.user_id) == ALICE, "no answer after a cancelled look-up")
 
-        self._with([ALICE], use)
+        self._with([ALICE], _use)
 
     def test_closing_twice_is_closing(self) -> None:
         """`aclose` may be called again."""
 
-        async def use(catalog: Catalog) -> None:
+        async def _use(catalog: Catalog) -> None:
             await catalog.aclose()
             await catalog.aclose()
 
-        self._with([ALICE], use)
+        self._with([ALICE], _use)

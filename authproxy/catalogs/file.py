@@ -56,15 +56,17 @@ class FileCatalog(Catalog):
 
     @override
     def peek(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return the row of the last good reading; it is always known."""
         return self._index.find(zone, user_id)
 
     @override
     async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return what `peek` returns."""
         return self._index.find(zone, user_id)
 
     @override
     async def aclose(self) -> None:
-        pass
+        """Do nothing: the file is open only while it is read."""
 
     def reload(self) -> Reloaded:
         """Read the file again; MaterialError: the old rows stay."""

@@ -39,15 +39,17 @@ class MemoryCatalog(Catalog):
 
     @override
     def peek(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return the row; it is always known."""
         return self._index.find(zone, user_id)
 
     @override
     async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Return what `peek` returns."""
         return self._index.find(zone, user_id)
 
     @override
     async def aclose(self) -> None:
-        pass
+        """Do nothing: nothing is open."""
 
 
 def _open(options: InlineOptions, _: OpenCatalogs) -> Catalog:

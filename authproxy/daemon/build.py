@@ -21,7 +21,8 @@ from authproxy.settings.addresses import UnixSocket, Url
 from authproxy.settings.routes import HeaderValue
 from authproxy.settings.routes import Route as RouteSettings
 from authproxy.settings.upstreams import Upstream as UpstreamSettings
-from authproxy.upstream.pool import Endpoint, Spawn, Upstream, UpstreamTimes
+from authproxy.upstream.pool import Spawn, Upstream, UpstreamTimes
+from authproxy.upstream.side import Endpoint
 
 _UNQUOTED: Final = str.maketrans({'"': "'", "\\": "/"})
 

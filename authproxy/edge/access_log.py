@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
-_FLUSH_BYTES: Final = 64 * 1024
+_FLUSH_LINES: Final = 128
 
 
 class Outcome(NamedTuple):
@@ -29,34 +29,18 @@ class Outcome(NamedTuple):
 class AccessLog:
     """Collects lines and gives them to `write` in batches."""
 
-    __slots__ = ("_lines", "_second", "_size", "_stamp", "on", "write")
+    __slots__ = ("_lines", "_second", "_stamp", "on", "write")
 
     def __init__(self, write: Callable[[bytes], None] | None) -> None:
         self.on = write is not None
         """Whether anybody reads it."""
         self.write = write
         self._lines: list[str] = []
-        self._size = 0
         self._second = 0
         self._stamp = ""
 
     def add(self, facts: Facts, outcome: Outcome, duration: float) -> None:
         """Append the line of a request that took `duration` seconds; it is written within a fraction of a second."""
-        line = self._line(facts, outcome, duration)
-        self._lines.append(line)
-        self._size += len(line)
-        if self._size > _FLUSH_BYTES:
-            self.flush()
-
-    def flush(self) -> None:
-        """Hand over what was collected."""
-        if self._lines and self.write is not None:
-            blob = "".join(self._lines).encode("ascii", "replace")
-            self._lines = []
-            self._size = 0
-            self.write(blob)
-
-    def _line(self, facts: Facts, outcome: Outcome, duration: float) -> str:
         # Every value that a client chooses is either restricted by the grammar to bytes that JSON takes as they are
         # (method, host, request id) or escaped (path); the rest comes from the configuration or the catalog.
         moment = time.time()  # noqa: TID251  # the line says when, and nothing is decided on it
@@ -75,7 +59,7 @@ class AccessLog:
             tail += f',"error":{json.dumps(detail)}'
         if facts.answered_at >= 0:
             tail += f',"upstream_ms":{(facts.answered_at - facts.started) * 1e3:.2f}'
-        return (
+        line = (
             f'{{"time":"{self._stamp}.{int((moment - second) * 1000):03d}Z","event":"{event}",'
             f'"request_id":"{facts.request_id.decode()}","listener":"{facts.listener.name}",'
             f'"client":"{facts.origin.address}","method":"{head.method.decode()}","host":"{head.host.decode()}",'
@@ -83,6 +67,16 @@ class AccessLog:
             f'"received":{facts.received},"sent":{facts.sent},{_NO_ROUTE if route is None else route.log_facts},'
             f'"user_id":"{user}","generation":{facts.runtime.generation}{tail}}}\n'
         )
+        self._lines.append(line)
+        if len(self._lines) > _FLUSH_LINES:
+            self.flush()
+
+    def flush(self) -> None:
+        """Hand over what was collected."""
+        if self._lines and self.write is not None:
+            blob = "".join(self._lines).encode("ascii", "replace")
+            self._lines = []
+            self.write(blob)
 
 
 _NO_ROUTE: Final = '"zone":"","route":"","upstream":""'

@@ -153,7 +153,7 @@ class ClientConnection(RequestHandler):
     # ------------------------------------------------------------------ reading a head
 
     def _read_head(self, data: bytes) -> None:
-        if data[:2] == b"\r\n" and not self._blank_line:
+        if data[:1] == b"\r" and data[:2] == b"\r\n" and not self._blank_line:
             # RFC 9112, 2.2: one empty line before a request is ignored.
             self._blank_line = True
             data = data[2:]
@@ -281,7 +281,7 @@ class ClientConnection(RequestHandler):
         if self._body is not None:
             _, self._buffer = self._body.feed(data)
             if self._body.done:
-                self._next(self._services.monotonic())
+                self.finished(keep=True, now=self._services.monotonic())
 
     @override
     async def finish_response(
@@ -306,7 +306,7 @@ class ClientConnection(RequestHandler):
             rest, self._buffer = self._buffer, b""
             self._skip(rest)
         else:
-            self._next(self._services.monotonic())
+            self.finished(keep=True, now=self._services.monotonic())
 
     def cut(self) -> None:
         """Break the connection off after a part of an answer."""
@@ -317,10 +317,19 @@ class ClientConnection(RequestHandler):
     def finished(self, *, keep: bool, now: float) -> None:
         """Go on after an answer."""
         self._work = None
-        if keep and not self._services.current.draining:
-            self._next(now)
-        else:
+        if not keep or self._services.current.draining:
             self._shut()
+            return
+        self._phase = _HEAD
+        self._facts = None
+        self._body = None
+        listener = self._listener()
+        self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
+        if self._buffer:
+            # One that is already here is read in its own turn of the loop.
+            self._loop.call_soon(self._read_buffered)
+        else:
+            self.line.unhold()
 
     def tunnel(self, tunnel: Tunnel) -> None:
         """Pass every byte on from now, beginning with those that came early."""
@@ -361,18 +370,6 @@ class ClientConnection(RequestHandler):
         self._body = None
         refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
         self.refuse(malformed_facts(self._services, listener, self._origin), refusal)
-
-    def _next(self, now: float) -> None:
-        """Wait for the next request; one that is already here is read in its own turn of the loop."""
-        self._phase = _HEAD
-        self._facts = None
-        self._body = None
-        listener = self._listener()
-        self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
-        if self._buffer:
-            self._loop.call_soon(self._read_buffered)
-        else:
-            self.line.unhold()
 
     def _read_buffered(self) -> None:
         if self._phase is _HEAD and self.line.is_open:

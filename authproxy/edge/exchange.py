@@ -100,7 +100,15 @@ class Exchange:
         self._head = head
         connection = upstream.take_idle()
         if connection is not None:
-            self.on_connected(connection)
+            request = self.facts.request
+            if request.has_body or request.upgrade is not None:
+                self.on_connected(connection)
+                return
+            # The short way of most requests; `on_connected` is the long one.
+            self._connection = connection
+            self._phase = _WAITING
+            connection.begin(self, head, bodiless=request.method == b"HEAD", upgrade=None)
+            self._line.deadline = self.facts.started + upstream.times.response_head
             return
         self._line.set_deadline(upstream.times.connect + _CONNECT_GRACE)
         if not self.request_done:
@@ -298,7 +306,7 @@ class Exchange:
         self._phase = _OVER
         if connection is not None:
             reusable = self.request_done and (self._route.reuse_after_body or not request.has_body)
-            self._route.upstream.give_back(connection, reusable=connection.finish() and reusable, now=now)
+            self._route.upstream.give_back(connection, reusable=reusable, now=now)
         record(self._services, self.facts, Outcome(events.REQUEST_FORWARDED, self.status, "", ""), now)
         self._client.finished(keep=not request.close, now=now)
 

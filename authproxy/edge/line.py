@@ -4,13 +4,19 @@ import asyncio
 from collections.abc import Callable
 
 
+def _forget(_: bytes) -> None:
+    """Write to nobody."""
+
+
 class Line:
     """Wraps a transport that may be gone at any time; what is done to a lost line does nothing."""
 
-    __slots__ = ("_holding", "_monotonic", "_transport", "deadline")
+    __slots__ = ("_holding", "_monotonic", "_transport", "deadline", "send")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._transport: asyncio.Transport | None = None
+        self.send: Callable[[bytes], None] = _forget
+        """Writes; the loop buffers what the client does not take, and tells when that is too much."""
         self._holding = False
         self._monotonic = monotonic
         self.deadline = 0.0
@@ -24,15 +30,12 @@ class Line:
     def made(self, transport: asyncio.Transport) -> None:
         """The connection stands."""
         self._transport = transport
+        self.send = transport.write
 
     def lost(self) -> None:
         """The connection is gone."""
         self._transport = None
-
-    def send(self, data: bytes) -> None:
-        """Write; the loop buffers what the client does not take, and tells when that is too much."""
-        if self._transport is not None:
-            self._transport.write(data)
+        self.send = _forget
 
     def hold(self) -> None:
         """Stop reading: the rest waits in the kernel, and then at the client."""

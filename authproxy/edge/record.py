@@ -1,5 +1,8 @@
 """Counts a request at its end and writes its line."""
 
+from bisect import bisect_left
+
+from authproxy.core.stats import BUCKETS
 from authproxy.edge.access_log import Outcome
 from authproxy.edge.facts import Facts
 from authproxy.edge.services import Services
@@ -13,9 +16,14 @@ def record(services: Services, facts: Facts, outcome: Outcome, now: float) -> No
     stats = services.stats.unrouted if route is None else route.stats
     statuses = stats.statuses
     statuses[status] = statuses.get(status, 0) + 1
-    stats.duration.add(duration)
+    histogram = stats.duration
+    histogram.counts[bisect_left(BUCKETS, duration)] += 1
+    histogram.total += duration
     if facts.answered_at >= 0:
-        stats.upstream.add(facts.answered_at - facts.started)
+        waited = facts.answered_at - facts.started
+        histogram = stats.upstream
+        histogram.counts[bisect_left(BUCKETS, waited)] += 1
+        histogram.total += waited
     stats.received_bytes += facts.received
     stats.sent_bytes += facts.sent
     if outcome.reason:

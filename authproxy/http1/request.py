@@ -96,57 +96,45 @@ class RequestReader:
         lines = cut(block)
         if lines is None:
             return Malformed(400, "a bare CR or LF, or a control byte")
-        head = self._read_start(block, lines)
-        if isinstance(head, Malformed):
-            return head
+        limits = self._limits
+        if len(block) > limits.line and max(map(len, lines)) > limits.line:
+            return _TARGET_TOO_LONG if len(lines[0]) > limits.line else _LINE_TOO_LONG
+        words = lines[0].split(b" ")
+        if len(words) != 3:  # noqa: PLR2004  # method, target, version
+            return Malformed(400, "request line is not three words")
+        method, target, version = words
+        problem = _problem_of_start(method, target, version)
+        if problem is not None:
+            return problem
         names = field_names(block)
-        if len(names) != len(lines) - 1:
-            return Malformed(400, "field line is not name, colon, value")
         shape = self._shapes.of(names)
-        if isinstance(shape, str):
-            return Malformed(400, shape)
+        if isinstance(shape, str) or len(names) != len(lines) - 1 or len(names) > limits.fields:
+            return self._why(shape, len(names), len(lines) - 1)
+        head = RequestHead(method, target)
         head.lines = shape.passed(lines)
-        head.host_line = lines[shape.host]
-        head.host = host = head.host_line[5:].strip(b" \t")
+        head.host_line = line = lines[shape.host]
+        head.host = host = line[5:].strip(b" \t")
         if host not in _GOOD_HOSTS and not _is_host(host):
             return Malformed(400, "Host is missing or malformed")
         if shape.authorization:
             head.authorization = lines[shape.authorization][14:].strip(b" \t")
-        if shape.cookie:
-            head.cookies = lines[shape.cookie][7:].strip(b" \t")
-        if shape.is_plain:
+        if version == b"HTTP/1.0":
+            head.http10 = head.close = True
+        elif shape.is_plain:
             return head
         return self._read_rest(head, lines, shape) or head
 
-    def _read_start(self, block: bytes, lines: list[bytes]) -> RequestHead | Malformed:
-        """Read the request line (RFC 9112, 3), and check the sizes."""
-        limits = self._limits
-        start = lines[0]
-        if len(block) > limits.line:
-            if len(start) > limits.line:
-                return Malformed(414, "request line too long")
-            if max(map(len, lines)) > limits.line:
-                return Malformed(431, "a line too long")
-        if len(lines) > limits.fields + 1:
+    def _why(self, shape: RequestShape | str, names: int, fields: int) -> Malformed:
+        if fields > self._limits.fields:
             return Malformed(431, "too many fields")
-        words = start.split(b" ")
-        if len(words) != 3:  # noqa: PLR2004  # method, target, version
-            return Malformed(400, "request line is not three words")
-        method, target, version = words
-        if target[:1] != b"/" or target.translate(None, _TARGET_BYTES):
-            return self._read_unusual(method, target, version)
-        return _started(method, target, version)
-
-    def _read_unusual(self, method: bytes, target: bytes, version: bytes) -> RequestHead | Malformed:
-        """Refuse every target that is not in origin form, but `OPTIONS *`."""
-        if method in {b"CONNECT", b"TRACE"}:
-            return Malformed(405, "method never allowed")
-        if target != b"*" or method != b"OPTIONS":
-            return Malformed(400, "target is not in origin form")
-        return _started(method, target, version)
+        if names != fields:
+            return Malformed(400, "field line is not name, colon, value")
+        return Malformed(400, shape if isinstance(shape, str) else "fields are malformed")
 
     def _read_rest(self, head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
         """Read the fields that most requests do not have."""
+        if shape.cookie:
+            head.cookies = _value(lines[shape.cookie])
         if shape.request_id:
             head.request_id = _value(lines[shape.request_id])
         if shape.forwarded:
@@ -163,19 +151,26 @@ def _value(line: bytes) -> bytes:
     return line.partition(b":")[2].strip(b" \t")
 
 
-# Methods that passed before, as with hosts.
-_GOOD_METHODS: Final = {b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"}
+# The usual methods, without a look at their letters.
+_USUAL_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
+_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
+_TARGET_TOO_LONG: Final = Malformed(414, "request line too long")
+_LINE_TOO_LONG: Final = Malformed(431, "a line too long")
 
 
-def _started(method: bytes, target: bytes, version: bytes) -> RequestHead | Malformed:
-    if method not in _GOOD_METHODS and not is_token(method):
-        return Malformed(400, "method is not a token")
-    head = RequestHead(method, target)
-    if version == b"HTTP/1.0":
-        head.http10 = head.close = True
-    elif version != b"HTTP/1.1":
+def _problem_of_start(method: bytes, target: bytes, version: bytes) -> Malformed | None:
+    """Return why a request line is refused (RFC 9112, 3): every target that is not in origin form, but `OPTIONS *`."""
+    if version not in _VERSIONS:
         return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
-    return head
+    if method not in _USUAL_METHODS and not is_token(method):
+        return Malformed(400, "method is not a token")
+    if target[:1] == b"/" and not target.translate(None, _TARGET_BYTES):
+        return None
+    if method in {b"CONNECT", b"TRACE"}:
+        return Malformed(405, "method never allowed")
+    if target == b"*" and method == b"OPTIONS":
+        return None
+    return Malformed(400, "target is not in origin form")
 
 
 def _is_host(host: bytes) -> bool:

@@ -31,7 +31,7 @@ class RequestShape:
     forwarded: tuple[tuple[bytes, int], ...]
     """With their names in lower case."""
     is_plain: bool
-    """There is nothing but lines that pass or go, Host, Authorization and Cookie."""
+    """There is nothing but lines that pass or go, Host and Authorization."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -86,7 +86,7 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
     def first(kind: int) -> int:
         return places.get(kind, [0])[0]
 
-    plain = {names.PASS, names.DROP, names.HOST, names.AUTHORIZATION, names.COOKIE, names.CONTENT_TYPE}
+    plain = {names.PASS, names.DROP, names.HOST, names.AUTHORIZATION, names.CONTENT_TYPE}
     return RequestShape(
         passed=_pick(sorted(places.get(names.PASS, []) + places.get(names.CONTENT_TYPE, []))),
         host=first(names.HOST),

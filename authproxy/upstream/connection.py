@@ -1,14 +1,16 @@
 """One connection to an upstream: writes requests, reads answers of every framing, one exchange at a time."""
 
 import asyncio
+from collections.abc import Callable
 from enum import Enum, auto, unique
-from typing import Final, Protocol, cast
+from typing import Final, cast
 
 from typing_extensions import override
 
 from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerHead, AnswerReader, BadAnswer
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.upstream.interface import Failure, Receiver
+from authproxy.upstream.side import Side
 
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
@@ -35,11 +37,8 @@ _CHUNKED: Final = _State.CHUNKED
 _DONE: Final = _State.DONE
 
 
-class Home(Protocol):
-    """Where a connection belongs."""
-
-    def on_lost(self, connection: "UpstreamConnection") -> None:
-        """The connection is gone and must not be handed out again."""
+def _forget(_: bytes) -> None:
+    """Write to nobody."""
 
 
 class UpstreamConnection(asyncio.Protocol):
@@ -51,10 +50,10 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_bodiless", "_buffer", "_chunks", "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
-        "answered", "home", "idle_since", "used",
+        "answered", "home", "idle_since", "write",
     )  # fmt: skip
 
-    def __init__(self, home: Home) -> None:
+    def __init__(self, home: "Side[UpstreamConnection]") -> None:
         self.home = home
         self._transport: asyncio.Transport | None = None
         self._state = _IDLE
@@ -65,11 +64,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._bodiless = False
         self._upgrade: bytes | None = None
         self._keep = True
+        self.write: Callable[[bytes], None] = _forget
+        """Sends bytes of the request, already framed."""
         self._interim = 0
         self.answered = False
         """Whether a byte of the answer to the request in progress has come."""
-        self.used = False
-        """Whether it has carried an earlier request."""
         self.idle_since = 0.0
 
     @property
@@ -90,21 +89,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False
         self.write(head)
 
-    def write(self, data: bytes) -> None:
-        """Send bytes of the request, already framed."""
-        if self._transport is not None:
-            self._transport.write(data)
-
-    def write_eof(self) -> None:
-        """Tell the upstream that no more comes, where the transport can say so; else close."""
-        transport = self._transport
-        if transport is None:
-            return
-        if transport.can_write_eof():
-            transport.write_eof()
-        else:
-            transport.close()
-
     def pause(self) -> None:
         """Stop reading: the client does not take bytes fast enough."""
         if self._transport is not None and not self._transport.is_closing():
@@ -120,14 +104,11 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = receiver
 
     def finish(self) -> bool:
-        """End the exchange after a whole answer; return whether the connection may carry another request."""
+        """End the exchange; return whether the connection may carry another request."""
         self._receiver = None
-        if self._state is _DONE and self._keep and self._transport is not None:
+        if self._state is _DONE and self._keep:
             self._state = _IDLE
-            self.used = True
-            return not self._transport.is_closing()
-        self.close()
-        return False
+        return self._state is _IDLE
 
     def abort(self) -> None:
         """Cut the connection: the upstream must not take what it got for a whole request."""
@@ -149,15 +130,17 @@ class UpstreamConnection(asyncio.Protocol):
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
         self._transport = cast("asyncio.Transport", transport)
+        self.write = self._transport.write
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         state = self._state
         receiver = self._receiver
         self._transport = None
+        self.write = _forget
         self._state = _State.DEAD
         self._receiver = None
-        self.home.on_lost(self)
+        self.home.forget(self)
         if receiver is None or state in {_DONE, _State.DEAD, _IDLE}:
             return
         if state is _State.UNTIL_CLOSE and exc is None:
@@ -210,27 +193,56 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _read_head(self, data: bytes) -> None:
         end = data.find(_HEAD_END)
-        if end < 0:
-            if len(data) > MAX_ANSWER_HEAD:
-                self._fail(Failure.MALFORMED, "head larger than 64 KiB")
-            elif data.count(b"\n") != data.count(b"\r\n"):
-                self._fail(Failure.MALFORMED, "a bare LF")
-            else:
-                self._buffer = data
+        receiver = self._receiver
+        if end < 0 or end > MAX_ANSWER_HEAD or receiver is None:
+            self._await_more(data, end)
             return
         self._buffer = b""
-        head = BadAnswer("head larger than 64 KiB") if end > MAX_ANSWER_HEAD else _READ(data[:end])
+        head = _READ(data[:end])
         if isinstance(head, BadAnswer):
             self._fail(Failure.MALFORMED, head.problem)
-        elif head.status < 200:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
-            self._on_informational(head, data[end + 4 :])
-        else:
-            self._on_head(head, data[end + 4 :])
-
-    def _on_informational(self, head: AnswerHead, rest: bytes) -> None:
-        receiver = self._receiver
-        if receiver is None:
             return
+        rest = data[end + 4 :]
+        if head.close:
+            self._keep = False
+        length = head.content_length
+        if self._bodiless or head.status < 200 or head.status in BODILESS:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
+            if head.status < 200:  # noqa: PLR2004
+                self._on_informational(receiver, head, rest)
+                return
+            length = 0
+        if length >= 0:
+            self._left = left = length - len(rest)
+            if left < 0:
+                self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+                return
+            self._state = _LENGTH if left else _DONE
+            receiver.on_answer(head, rest, complete=not left)
+        else:
+            self._begin_unmeasured(receiver, head, rest)
+
+    def _await_more(self, data: bytes, end: int) -> None:
+        if end > MAX_ANSWER_HEAD or len(data) > MAX_ANSWER_HEAD:
+            self._fail(Failure.MALFORMED, "head larger than 64 KiB")
+        elif data.count(b"\n") != data.count(b"\r\n"):
+            self._fail(Failure.MALFORMED, "a bare LF")
+        else:
+            self._buffer = data
+
+    def _begin_unmeasured(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
+        """Begin a body in chunks, or one that ends with the connection (RFC 9112, 6.3)."""
+        if head.chunked:
+            self._state = _CHUNKED
+            self._chunks = ChunkedReader()
+            payload = self._feed_chunks(rest) if rest else b""
+            if payload is not None:
+                receiver.on_answer(head, payload, complete=self._state is _DONE)
+        else:
+            self._state = _State.UNTIL_CLOSE
+            self._keep = False
+            receiver.on_answer(head, rest, complete=False)
+
+    def _on_informational(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
         if head.status == SWITCHING:
             offered = head.upgrade.lower() if head.upgrade is not None else None
             if self._upgrade is None or offered != self._upgrade.lower():
@@ -247,39 +259,6 @@ class UpstreamConnection(asyncio.Protocol):
         receiver.on_interim(head)
         if rest and self._state is _HEAD:
             self._read_head(rest)
-
-    def _on_head(self, head: AnswerHead, rest: bytes) -> None:
-        receiver = self._receiver
-        if receiver is None:
-            return
-        if head.close:
-            self._keep = False
-        if self._bodiless or head.status in BODILESS:
-            self._begin_body(receiver, head, rest, 0)
-        elif head.chunked:
-            self._state = _CHUNKED
-            self._chunks = ChunkedReader()
-            self._read_first_chunks(receiver, head, rest)
-        elif head.content_length >= 0:
-            self._begin_body(receiver, head, rest, head.content_length)
-        else:
-            self._state = _State.UNTIL_CLOSE
-            self._keep = False
-            receiver.on_answer(head, rest, complete=False)
-
-    def _begin_body(self, receiver: Receiver, head: AnswerHead, rest: bytes, length: int) -> None:
-        left = length - len(rest)
-        if left < 0:
-            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
-            return
-        self._left = left
-        self._state = _LENGTH if left else _DONE
-        receiver.on_answer(head, rest, complete=not left)
-
-    def _read_first_chunks(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
-        payload = self._feed_chunks(rest) if rest else b""
-        if payload is not None:
-            receiver.on_answer(head, payload, complete=self._state is _DONE)
 
     def _read_length(self, receiver: Receiver, data: bytes) -> None:
         left = self._left - len(data)

@@ -9,6 +9,7 @@ from typing import Final, Protocol, TypeAlias
 
 from authproxy.core.stats import UpstreamStats
 from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.side import Endpoint, Side
 from authproxy.upstream.interface import Failure
 
 # Idle connections kept per endpoint; beyond that an answer's connection is closed.
@@ -16,25 +17,9 @@ _MAX_IDLE: Final = 256
 # Below the keep-alive of usual servers (nginx 75 s, Go 3 min), so that a stale reuse stays rare.
 _MAX_IDLE_SECONDS: Final = 30.0
 
+_Side: TypeAlias = Side[UpstreamConnection]
 Spawn: TypeAlias = Callable[[Coroutine[None, None, None]], object]
 """Starts a task whose owner waits for it, see `daemon.tasks`."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Endpoint:
-    """One address of an upstream."""
-
-    host: str = ""
-    """Name or address; empty for a Unix socket."""
-    port: int = 0
-    unix: str = ""
-    """Path of a Unix socket; empty for TCP."""
-    context: ssl.SSLContext | None = None
-    """Verifies chain and hostname; None for plain HTTP."""
-    server_name: str = ""
-    """What the certificate must name; never empty with a context."""
-    authority: bytes = b""
-    """What Host says when the upstream is to see its own name."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -68,8 +53,7 @@ class Upstream:
         self.name = name
         self.times = times
         self.stats = stats
-        self.outstanding = 0
-        self._sides = tuple(_Side(endpoint) for endpoint in endpoints)
+        self._sides = tuple(Side[UpstreamConnection](endpoint) for endpoint in endpoints)
         self._only = self._sides[0] if len(self._sides) == 1 else None
         self._spawn = spawn
         self._retired = False
@@ -102,10 +86,10 @@ class Upstream:
         self._spawn(self._open(side, waiter))
 
     def give_back(self, connection: UpstreamConnection, *, reusable: bool, now: float) -> None:
-        """Take a connection back after its exchange."""
-        side = self._side_of(connection)
+        """Take a connection back after a whole answer; `reusable` is the request's view, the connection has its own."""
+        side = connection.home
         side.busy -= 1
-        if reusable and not self._retired and len(side.idle) < _MAX_IDLE:
+        if connection.finish() and reusable and not self._retired and len(side.idle) < _MAX_IDLE:
             connection.idle_since = now
             side.idle.append(connection)
         else:
@@ -113,7 +97,7 @@ class Upstream:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Note that a connection was aborted by its exchange."""
-        self._side_of(connection).busy -= 1
+        connection.home.busy -= 1
 
     def sweep(self, now: float) -> None:
         """Close connections that were idle for too long."""
@@ -130,13 +114,10 @@ class Upstream:
             for connection in idle:
                 connection.close()
 
-    def _least_busy(self) -> "_Side":
+    def _least_busy(self) -> _Side:
         return min(self._sides, key=lambda side: side.busy)
 
-    def _side_of(self, connection: UpstreamConnection) -> "_Side":
-        return connection.home if isinstance(connection.home, _Side) else self._sides[0]
-
-    async def _open(self, side: "_Side", waiter: Waiter) -> None:
+    async def _open(self, side: _Side, waiter: Waiter) -> None:
         self.stats.connects += 1
         try:
             connection = await _dial(side, timedelta(seconds=self.times.connect))
@@ -149,26 +130,11 @@ class Upstream:
         else:
             waiter.on_connected(connection)
 
-    def _failed(self, side: "_Side", waiter: Waiter, failure: Failure, detail: str) -> None:
+    def _failed(self, side: _Side, waiter: Waiter, failure: Failure, detail: str) -> None:
         side.busy -= 1
         self.stats.connect_failures += 1
         where = side.endpoint.unix or f"{side.endpoint.host}:{side.endpoint.port}"
         waiter.on_connect_failed(failure, f"{where}: {detail}")
-
-
-class _Side:
-    """One endpoint with its connections."""
-
-    __slots__ = ("busy", "endpoint", "idle")
-
-    def __init__(self, endpoint: Endpoint) -> None:
-        self.endpoint = endpoint
-        self.idle: list[UpstreamConnection] = []
-        self.busy = 0
-
-    def on_lost(self, connection: UpstreamConnection) -> None:
-        if connection in self.idle:
-            self.idle.remove(connection)
 
 
 async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:

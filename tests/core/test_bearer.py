@@ -13,13 +13,14 @@ from authproxy.core.token import parse
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "turvata-v2.json").read_text())
 
 NOTHING_BUT_SPACES = "between scheme and token stand spaces and nothing else"
-NO_LINE_ENDS = "a field value has no line ends; the head's reader refuses them"
+NO_LINE_ENDS = "the reader of the head refuses line ends in a value; here they are part of what is no token"
 DEVIATIONS = {
     "Bearer\tabc": (NOTHING_BUT_SPACES, None),
-    "Bearer\n abc": (NO_LINE_ENDS, None),
-    "Bearer abc\r\n": (NO_LINE_ENDS, None),
+    "Bearer\n abc": (NOTHING_BUT_SPACES, None),
     # Not stripped, hence no token: what is refused is refused as malformed.
     "Bearer \u2003abc": (NOTHING_BUT_SPACES, "\u2003abc"),
+    "Bearer abc\r\n": (NO_LINE_ENDS, "abc\r\n"),
+    "Bearer a\nb": (NO_LINE_ENDS, "a\nb"),
 }
 
 
@@ -65,13 +66,21 @@ def test_other_values_hold_no_credential(value):
     assert token_of(value) is None
 
 
-@pytest.mark.parametrize("value", [b"Bearer \tabc", b"Bearer abc def", b"Bearer abc,def", b"Bearer \xa0abc"])
+@pytest.mark.parametrize(
+    "value", [b"Bearer \tabc", b"Bearer \nabc", b"Bearer abc def", b"Bearer abc,def", b"Bearer \xa0abc"]
+)
 def test_what_is_no_token_is_presented_all_the_same(value):
     """Something was shown, so it is refused as malformed and not taken for nothing."""
     shown = token_of(value)
 
     assert shown is not None
     assert parse(shown) is None
+
+
+@given(st.from_regex(rb" *[^ ]?.{0,20}", fullmatch=True))
+def test_every_spelling_is_read_alike(rest):
+    """What stands behind the scheme means the same behind any spelling of it."""
+    assert token_of(b"Bearer" + rest) == token_of(b"bEARER" + rest) == token_of(b"Token" + rest)
 
 
 @given(st.binary(max_size=60) | st.from_regex(rb"(?i)(bearer|token)[ \t]*.*"))
