@@ -86,11 +86,15 @@ class Route:
 
     log_facts: str = field(init=False, repr=False, compare=False, default="")
     """What every log line of this route says of it, as JSON members."""
+    is_simple: bool = field(init=False, repr=False, compare=False, default=False)
+    """Requests pass without changes to their fields, and their Authorization ends here."""
 
     def __post_init__(self) -> None:
         zone = "" if self.zone is None else self.zone.name
         text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{self.upstream.name}"'
         object.__setattr__(self, "log_facts", text)
+        untouched = self.request is None and self.rewrite is None and self.upstream_host is None
+        object.__setattr__(self, "is_simple", untouched and self.zone is not None and not self.forward_credentials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -117,6 +121,12 @@ class Listener:
     """The path that is answered here without credentials."""
     hsts: bytes | None = None
     """The whole line, with CRLF."""
+    generation: int = 0
+    log_facts: str = field(init=False, repr=False, compare=False, default="")
+    """What every log line of this listener says of it, as JSON members."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "log_facts", f'"listener":{json.dumps(self.name)},"generation":{self.generation}')
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,8 +143,12 @@ class Runtime:
     """Whose X-Forwarded-* and Forwarded are believed."""
     prefixes: tuple[bytes, ...] = field(init=False, default=())
     """The token prefixes of all zones, with the underscore behind."""
+    id_header: bytes | None = field(init=False, default=None)
+    """`Name: `, when the id is all that upstreams are told."""
 
     def __post_init__(self) -> None:
+        if len(self.identity) == 1 and self.identity[0][1] is IdentityValue.ID:
+            object.__setattr__(self, "id_header", self.identity[0][0])
         object.__setattr__(self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values()))
 
 

@@ -33,25 +33,32 @@ def command(context: click.Context, config: Path, strict: bool, as_json: bool) -
     workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
     now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
     prepared = prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)
-    problems = []
-    notes = list(prepared.notes)
-    records = {}
-    for name, opened in prepared.catalogs.items():
-        if isinstance(opened.catalog, Reloadable):
-            reloaded = opened.catalog.reload()
-            records[name] = reloaded.records
-            problems += reloaded.problems
-            notes += reloaded.notes
+    catalogs = {name: opened.catalog for name, opened in prepared.catalogs.items()}
+    read = {name: catalog.reload() for name, catalog in catalogs.items() if isinstance(catalog, Reloadable)}
+    rejected = [line for reloaded in read.values() for line in reloaded.problems]
+    notes = [*prepared.notes, *(line for reloaded in read.values() for line in reloaded.notes)]
+    records = {name: reloaded.records for name, reloaded in read.items()}
     settings = loaded.settings
     if as_json:
         click.echo(json.dumps({
-            "config": str(config), "files": [str(file) for file in loaded.files], "notes": notes, "rejected": problems,
+            "config": str(config), "files": [str(file) for file in loaded.files], "notes": notes, "rejected": rejected,
             "listeners": list(settings.listeners), "routes": len(settings.routes), "records": records,
         }, indent=2))  # fmt: skip
     else:
-        for line in (*problems, *notes):
-            click.echo(f"note: {line}", err=True)
-        users = "".join(f", {count} users in {name}" for name, count in records.items())
-        click.echo(f"{config}: good: {len(settings.listeners)} listeners, {len(settings.routes)} routes{users}")
-    if strict and (problems or notes):
+        _tell(rejected, notes)
+        users = "".join(f", {_count(count, 'user')} in {name}" for name, count in records.items())
+        parts = f"{_count(len(settings.listeners), 'listener')}, {_count(len(settings.routes), 'route')}{users}"
+        click.echo(f"{config}: good: {parts}")
+    if strict and (rejected or notes):
         context.exit(1)
+
+
+def _tell(rejected: list[str], notes: list[str]) -> None:
+    for line in rejected:
+        click.echo(f"rejected: {line}", err=True)
+    for line in notes:
+        click.echo(f"note: {line}", err=True)
+
+
+def _count(number: int, what: str) -> str:
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"

@@ -11,8 +11,6 @@ product's proxy, since applications trust whole families (`Remote-*`, `X-Forward
 from collections.abc import Iterable, Mapping
 from typing import Final
 
-from typing_extensions import override
-
 # What to do with a request field.
 PASS: Final = 0
 DROP: Final = 1
@@ -34,7 +32,7 @@ SET_COOKIE: Final = 15
 HSTS: Final = 16
 
 _TOKEN: Final = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
-_FOLD: Final = bytes(ord(chr(c).upper()) if chr(c).isalnum() and c < 128 else ord("_") for c in range(256))
+_FOLD: Final = bytes(ord(chr(c).upper()) if chr(c).isascii() and chr(c).isalnum() else ord("_") for c in range(256))
 
 # Learned spellings are kept, so that a client's own fields cost one look-up; a client that makes up names
 # by the million must not make the table grow with them.
@@ -115,7 +113,6 @@ class RequestNames(dict[bytes, int]):
             for spelling in (name.encode(), name.lower().encode()):
                 self[spelling] = self.classify(spelling)
 
-    @override
     def __missing__(self, name: bytes) -> int:
         kind = self.classify(name)
         if len(self) < _MAX_LEARNED:
@@ -183,7 +180,6 @@ class AnswerNames(dict[bytes, int]):
             for spelling in (name.encode(), name.lower().encode()):
                 self[spelling] = self.classify(spelling)
 
-    @override
     def __missing__(self, name: bytes) -> int:
         kind = self.classify(name)
         if len(self) < _MAX_LEARNED:

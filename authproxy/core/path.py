@@ -15,8 +15,9 @@ DOUBLE_SLASH: Final = "double_slash"
 ENCODED_SLASH: Final = "encoded_slash"
 UNUSUAL: Final = frozenset({SEMICOLON, DOUBLE_SLASH, ENCODED_SLASH})
 
-# A path without any of these is its own decoded form, and nothing in it can be read in two ways.
-_WORTH_A_LOOK: Final = re.compile(rb"[%;\\]|//|/\.").search
+worth_a_look: Final = re.compile(rb"[%;\\]|//|/\.").search
+"""Finds what makes a path unusual; one without any of it is its own decoded form and has one reading."""
+
 _BROKEN_ESCAPE: Final = re.compile(rb"%(?![0-9A-Fa-f]{2})").search
 _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search
 # `.` and `..` as a whole segment, also with parameters behind (`..;x`), as some servers cut those off first.
@@ -34,17 +35,12 @@ class Path(NamedTuple):
     """Which of `UNUSUAL` it needs; empty for nearly every path."""
 
 
-def is_plain(raw: bytes) -> bool:
-    """Tell whether a path is its own decoded form and nothing in it can be read in two ways: nearly every path."""
-    return _WORTH_A_LOOK(raw) is None
-
-
 def read_path(raw: bytes) -> Path | None:
     """Return the reading of a path (no query), or None when it has more than one and must be refused.
 
     `raw` starts with `/` and holds only bytes 21 to 7E without `#` (checked by `http1`).
     """
-    if _WORTH_A_LOOK(raw) is None:
+    if worth_a_look(raw) is None:
         return Path(raw, _NONE)
     if _BROKEN_ESCAPE(raw) is not None:
         return None

@@ -65,7 +65,7 @@ class RouteTable(Generic[R]):
     When a host's own routes do not match the path, the less exact ones are asked.
     """
 
-    __slots__ = ("_any", "_hosts", "_single", "_wildcards")
+    __slots__ = ("_any", "_hosts", "_single", "_wildcards", "catch_all")
 
     def __init__(self, routes: Iterable[tuple[Pattern, R]]) -> None:
         self._any: _Paths[R] | None = None
@@ -81,6 +81,9 @@ class RouteTable(Generic[R]):
                 self._hosts.setdefault(pattern.host, _Paths()).add(pattern, route)
         self._wildcards = sorted(wildcards.items(), key=lambda item: -len(item[0]))
         self._single = not self._hosts and not self._wildcards
+        alone = self._any if self._single else None
+        self.catch_all: R | None = None if alone is None or alone.exact or alone.deepest else alone.prefix.get(b"")
+        """The only route there is, when it takes every host and path."""
 
     def find(self, host: str, path: bytes) -> R | NoRoute:
         """Return the route, or why there is none. `host` is folded and without port."""

@@ -1,5 +1,6 @@
 """Counters that the hot path bumps and a scrape reads: plain integers, no locks, no label look-ups."""
 
+from collections import defaultdict
 from typing import Final
 
 # Upper bounds in seconds; from well below a local service's answer to a slow report.
@@ -21,12 +22,12 @@ class Histogram:
 class RouteStats:
     """What is counted for one route; lives as long as the process, across reloads."""
 
-    __slots__ = ("duration", "received_bytes", "reasons", "sent_bytes", "statuses", "upstream")
+    __slots__ = ("duration", "reasons", "received_bytes", "sent_bytes", "statuses", "upstream")
 
     def __init__(self) -> None:
-        self.statuses: dict[int, int] = {}
+        self.statuses: defaultdict[int, int] = defaultdict(int)
         """Answers by status."""
-        self.reasons: dict[str, int] = {}
+        self.reasons: defaultdict[str, int] = defaultdict(int)
         """Refusals by reason."""
         self.duration = Histogram()
         """From the end of the request's head to the last byte of the answer."""

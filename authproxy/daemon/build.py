@@ -61,10 +61,12 @@ def build(parts: Parts, generation: int) -> Built:
     routes = [_route(parts, index, zones, by_name) for index in range(len(settings.routes))]
     runtime = Runtime(
         generation=generation,
-        listeners={name: _listener(parts, name, routes) for name in settings.listeners},
+        listeners={name: _listener(parts, name, routes, generation) for name in settings.listeners},
         zones=zones,
         upstreams=by_name,
-        identity=tuple((name.encode() + b": ", IdentityValue(what)) for name, what in settings.identity.headers.items()),
+        identity=tuple(
+            (name.encode() + b": ", IdentityValue(what)) for name, what in settings.identity.headers.items()
+        ),
         trusted=settings.trusted_proxies,
     )
     return Built(runtime=runtime, upstreams=upstreams)
@@ -182,7 +184,7 @@ def _header_rules(parts: Parts, index: int, side: str, values: Mapping[str, Head
     return HeaderRules(set_lines=lines, dropped=frozenset(name.lower().encode() for name in values))
 
 
-def _listener(parts: Parts, name: str, routes: list[Route]) -> Listener:
+def _listener(parts: Parts, name: str, routes: list[Route], generation: int) -> Listener:
     settings = parts.sources.loaded.settings
     own = settings.listeners[name]
     served = [
@@ -195,6 +197,7 @@ def _listener(parts: Parts, name: str, routes: list[Route]) -> Listener:
     hsts = None if own.hsts is None else int(own.hsts.total_seconds())
     return Listener(
         name=name,
+        generation=generation,
         reader=RequestReader(RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names), limits),
         limits=limits,
         routes=RouteTable(served),
@@ -208,4 +211,3 @@ def _listener(parts: Parts, name: str, routes: list[Route]) -> Listener:
         health=None if own.health is None else own.health.encode(),
         hsts=None if hsts is None else b"Strict-Transport-Security: max-age=%d\r\n" % hsts,
     )
-

@@ -6,6 +6,7 @@ import signal
 import sys
 from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import uvloop
 
@@ -33,39 +34,48 @@ def run(load: Callable[[], Loaded], ready: Ready | None = None) -> None:
         runner.run(_serve(load, ready))
 
 
-def _utc_now() -> datetime:
-    return datetime.now(UTC)  # noqa: TID251  # the wall clock enters the program here
+# The wall clock enters the program here.
+_utc_now = partial(datetime.now, UTC)  # noqa: TID251
+
+
+class _Signals:
+    """What the outside wants; handlers only take note, the work is done in the main task."""
+
+    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
+        self.again = asyncio.Event()
+        """Something was asked for."""
+        self.ending = False
+        self.hurry = asyncio.Event()
+        """Asked to end for the second time: now."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, self._end)
+        loop.add_signal_handler(signal.SIGHUP, self.again.set)
+
+    def _end(self) -> None:
+        if self.ending:
+            self.hurry.set()
+        self.ending = True
+        self.again.set()
 
 
 async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log.handle_loop_exception)
+    signals = _Signals(loop)
     proxy = Proxy(load, os.environ, _utc_now)  # noqa: TID251  # the environment enters the program here
-    ending, hurry, again = asyncio.Event(), asyncio.Event(), asyncio.Event()
-
-    def end() -> None:
-        # A second signal means: now.
-        if ending.is_set():
-            hurry.set()
-        ending.set()
-        again.set()
-
-    await proxy.start()
     ops = Ops(proxy)
-    await ops.follow()
-    for number in (signal.SIGTERM, signal.SIGINT):
-        loop.add_signal_handler(number, end)
-    loop.add_signal_handler(signal.SIGHUP, again.set)
+    await proxy.start()
+    await ops.start()
     if ready is not None:
         await ready(proxy)
-    while not ending.is_set():
-        await again.wait()
+    while not signals.ending:
+        await signals.again.wait()
         # Signals that come during a reload make one more, not one each.
-        again.clear()
-        if not ending.is_set():
+        signals.again.clear()
+        if not signals.ending:
             await proxy.reload()
             log.configure(proxy.prepared.loaded.settings.logging.level, sys.stderr)
             await ops.follow()
-    await proxy.drain(hurry)
+    await proxy.drain(signals.hurry)
     await ops.aclose()
     await proxy.aclose()

@@ -66,7 +66,9 @@ class ProxyCollector(Collector):
             events.METRIC_REQUEST_SECONDS, "From the request's head to the answer's last byte.", labels=_ROUTE
         )
         waited = HistogramMetricFamily(
-            events.METRIC_UPSTREAM_SECONDS, "From the request's head to the head of the upstream's answer.", labels=_ROUTE
+            events.METRIC_UPSTREAM_SECONDS,
+            "From the request's head to the head of the upstream's answer.",
+            labels=_ROUTE,
         )
         received = CounterMetricFamily(events.METRIC_REQUEST_BYTES, "Payload of request bodies.", labels=_ROUTE)
         sent = CounterMetricFamily(events.METRIC_ANSWER_BYTES, "Payload of answers.", labels=_ROUTE)

@@ -15,7 +15,7 @@ from authproxy.daemon.doors import bind_of
 from authproxy.daemon.material import client_rules
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.sockets import listen
-from authproxy.errors import MaterialError
+from authproxy.errors import ConfigError, MaterialError
 from authproxy.keystore import server_context
 from authproxy.settings.service import Ops as OpsSettings
 
@@ -37,26 +37,44 @@ class Ops:
         self._registry = CollectorRegistry()
         self._registry.register(ProxyCollector(proxy))
 
+    async def start(self) -> None:
+        """Listen where the configuration says.
+
+        Raises:
+            ConfigError: the address cannot be had.
+        """
+        settings = self._proxy.prepared.loaded.settings.ops
+        if settings is not None:
+            try:
+                await self._open(settings)
+            except MaterialError as error:
+                raise ConfigError(f"{self._proxy.prepared.loaded.where('ops', 'bind')}: {error}") from error
+        self._at = self._wanted()
+
     async def follow(self) -> None:
-        """Listen where the configuration says now; an address that cannot be had is logged, and the old one stays."""
+        """Listen where the configuration says now; an address that cannot be had is logged."""
+        wanted = self._wanted()
+        if wanted == self._at:
+            return
+        await self.aclose()
+        settings = self._proxy.prepared.loaded.settings.ops
+        if settings is not None:
+            try:
+                await self._open(settings)
+            except MaterialError as error:
+                _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
+                return
+        self._at = wanted
+
+    def _wanted(self) -> object:
+        """Return everything on which the way of listening depends, for comparison."""
         settings = self._proxy.prepared.loaded.settings.ops
         material = self._proxy.prepared.material
-        key = settings, None if settings is None or settings.keystore is None else material.keystores[settings.keystore]
-        if key == self._at:
-            return
-        if settings is None:
-            await self.aclose()
-            self._at = key
-            return
-        old, self._runner = self._runner, None
-        if old is not None:
-            await old.cleanup()
-        try:
-            await self._open(settings)
-        except MaterialError as error:
-            _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
-            return
-        self._at = key
+        if settings is None or settings.keystore is None:
+            return settings
+        trust = settings.client_certificates.trust
+        believed = None if trust is None else material.truststores[trust].fingerprint
+        return settings, material.keystores[settings.keystore].fingerprint, believed
 
     async def aclose(self) -> None:
         """Stop answering."""
@@ -90,7 +108,9 @@ class Ops:
         ready = status.is_ready
         text = "ok\n" if ready else f"{status.stage.value}\n"
         if "verbose" in request.query:
-            lines = [f"[{'+' if part.success else '-'}] {name} {part.error}".rstrip() for name, part in status.parts.items()]
+            lines = [
+                f"[{'+' if part.success else '-'}] {name} {part.error}".rstrip() for name, part in status.parts.items()
+            ]
             text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.stage.value}", *lines)) + text
         return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
 

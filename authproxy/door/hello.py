@@ -14,7 +14,7 @@ _SERVER_NAME: Final = 0
 _MAX_RECORD: Final = 16384
 
 
-class NotTls(Exception):  # noqa: N818  # named after what it reports
+class NotTls(Exception):  # named after what it reports
     """The first bytes are no TLS handshake."""
 
 

@@ -4,6 +4,8 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
+from typing_extensions import override
+
 from authproxy.errors import MaterialError
 
 _BACKLOG = 1024
@@ -19,6 +21,7 @@ class Bind:
     unix: str = ""
     """Path of a Unix socket; empty for TCP."""
 
+    @override
     def __str__(self) -> str:
         if self.unix:
             return f"unix:{self.unix}"

@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
-_FLUSH_LINES: Final = 128
+_FLUSH_LINES: Final = 256
 
 
 class Outcome(NamedTuple):
@@ -29,47 +29,49 @@ class Outcome(NamedTuple):
 class AccessLog:
     """Collects lines and gives them to `write` in batches."""
 
-    __slots__ = ("_lines", "_second", "_stamp", "on", "write")
+    __slots__ = ("_lines", "_moment", "_stamp", "on", "write")
 
     def __init__(self, write: Callable[[bytes], None] | None) -> None:
         self.on = write is not None
         """Whether anybody reads it."""
         self.write = write
         self._lines: list[str] = []
-        self._second = 0
+        self._moment = 0
         self._stamp = ""
 
-    def add(self, facts: Facts, outcome: Outcome, duration: float) -> None:
-        """Append the line of a request that took `duration` seconds; it is written within a fraction of a second."""
+    def add(self, facts: Facts, outcome: Outcome, duration: float, waited: float) -> None:
+        """Append the line of a request; it is written within a fraction of a second.
+
+        `duration`: seconds in all; `waited`: until the head of the upstream's answer, 0 when there was none.
+        """
         # Every value that a client chooses is either restricted by the grammar to bytes that JSON takes as they are
         # (method, host, request id) or escaped (path); the rest comes from the configuration or the catalog.
-        moment = time.time()  # noqa: TID251  # the line says when, and nothing is decided on it
-        second = int(moment)
-        if second != self._second:
-            self._second = second
-            self._stamp = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second))
+        moment = int(time.time() * 1000)  # noqa: TID251  # the line says when, and nothing is decided on it
+        if moment != self._moment:
+            self._tell_time(moment)
         event, status, reason, detail = outcome
         head, route, allow = facts.request, facts.route, facts.allow
         path = head.path[:_MAX_PATH].decode("latin-1")
         if '"' in path or "\\" in path:
             path = path.replace("\\", "\\\\").replace('"', '\\"')
-        user = facts.user if allow is None else allow.record.user_id_header.decode()
-        tail = f',"reason":"{reason}"' if reason else ""
-        if detail:
-            tail += f',"error":{json.dumps(detail)}'
-        if facts.answered_at >= 0:
-            tail += f',"upstream_ms":{(facts.answered_at - facts.started) * 1e3:.2f}'
-        line = (
-            f'{{"time":"{self._stamp}.{int((moment - second) * 1000):03d}Z","event":"{event}",'
-            f'"request_id":"{facts.request_id.decode()}","listener":"{facts.listener.name}",'
-            f'"client":"{facts.origin.address}","method":"{head.method.decode()}","host":"{head.host.decode()}",'
-            f'"path":"{path}","status":{status},"duration_ms":{duration * 1e3:.2f},'
-            f'"received":{facts.received},"sent":{facts.sent},{_NO_ROUTE if route is None else route.log_facts},'
-            f'"user_id":"{user}","generation":{facts.runtime.generation}{tail}}}\n'
+        lines = self._lines
+        lines.append(
+            f'{{"time":"{self._stamp}","event":"{event}","request_id":"{facts.request_id.decode()}",'
+            f'{facts.listener.log_facts},"client":"{facts.origin.address}","method":"{head.method.decode()}",'
+            f'"host":"{head.host.decode()}","path":"{path}","status":{status},"duration_ms":{duration * 1e3:.2f},'
+            f'"upstream_ms":{waited * 1e3:.2f},"received":{facts.received},"sent":{facts.sent},'
+            f"{_NO_ROUTE if route is None else route.log_facts},"
+            f'"user_id":"{facts.user if allow is None else allow.record.user_id_header.decode()}"'
+            f"{_why(reason, detail) if reason else ''}}}\n"
         )
-        self._lines.append(line)
-        if len(self._lines) > _FLUSH_LINES:
+        if len(lines) > _FLUSH_LINES:
             self.flush()
+
+    def _tell_time(self, moment: int) -> None:
+        """Spell a new millisecond; `moment` is one since the epoch, UTC."""
+        self._moment = moment
+        second, thousandth = divmod(moment, 1000)
+        self._stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{thousandth:03d}Z"
 
     def flush(self) -> None:
         """Hand over what was collected."""
@@ -77,6 +79,10 @@ class AccessLog:
             blob = "".join(self._lines).encode("ascii", "replace")
             self._lines = []
             self.write(blob)
+
+
+def _why(reason: str, detail: str) -> str:
+    return f',"reason":"{reason}","error":{json.dumps(detail)}' if detail else f',"reason":"{reason}"'
 
 
 _NO_ROUTE: Final = '"zone":"","route":"","upstream":""'

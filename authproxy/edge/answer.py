@@ -6,6 +6,7 @@ from typing import Final
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import without
 from authproxy.http1.answer import BODILESS, SWITCHING, AnswerHead
+from authproxy.http1.lines import value_of
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Route
 
@@ -15,7 +16,8 @@ _STATUS_LINES: Final = {
 }
 # No upstream may set or clear the cookies of this proxy.
 _OWN_COOKIE: Final = b"__host-authproxy"
-_NO_CONTENT: Final = 204
+# No Content-Length may stand in these (RFC 9110, 8.6).
+_LENGTHLESS: Final = frozenset({101, 204})
 
 
 def status_line(status: int) -> bytes:
@@ -28,37 +30,39 @@ def has_no_body(request: RequestHead, status: int) -> bool:
     return request.method == b"HEAD" or status in BODILESS
 
 
-def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, close: bool) -> list[bytes]:
-    """Return the parts of the head for the client, with the empty line at its end.
+def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, close: bool) -> bytes:
+    """Return the head for the client, with the empty line at its end.
 
     `chunked`: the body follows in chunks; `close`: the connection ends after this answer.
     """
+    status = _STATUS_LINES.get(head.status) or status_line(head.status)
     lines = head.lines if route.response is None else without(route.response, head.lines)
-    parts = [status_line(head.status)]
-    if lines:
-        parts += (b"\r\n".join(lines), b"\r\n")
-    if head.cookies is not None and not (route.response and b"set-cookie" in route.response.dropped):
-        parts += [line + b"\r\n" for line in head.cookies if not _is_own_cookie(line)]
+    if head.status in _LENGTHLESS:
+        lines = [line for line in lines if line[:15].lower() != b"content-length:"]
+    extra = b"" if head.cookies is None else _cookies(route, head.cookies)
     if route.response is not None:
-        parts.append(route.response.set_lines)
+        extra += route.response.set_lines
     if facts.listener.hsts is not None and not head.hsts:
-        parts.append(facts.listener.hsts)
+        extra += facts.listener.hsts
     if facts.allow is not None and facts.allow.answer_lines:
-        parts += facts.allow.answer_lines
+        extra += b"".join(facts.allow.answer_lines)
     if head.status == SWITCHING:
-        parts.append(b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or b""))
-    elif chunked:
-        parts.append(b"Transfer-Encoding: chunked\r\n")
-    elif head.content_length >= 0 and head.status != _NO_CONTENT:
-        parts.append(b"Content-Length: %d\r\n" % head.content_length)
+        extra += b"Connection: Upgrade\r\nUpgrade: %b\r\n" % (head.upgrade or b"")
+    if chunked:
+        extra += b"Transfer-Encoding: chunked\r\n"
     if close:
-        parts.append(b"Connection: close\r\n")
-    parts += (b"X-Request-Id: ", facts.request_id, b"\r\n\r\n")
-    return parts
+        extra += b"Connection: close\r\n"
+    return b"%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
+        status, b"\r\n".join(lines), b"\r\n" if lines else b"", extra, facts.request_id
+    )  # fmt: skip
 
 
-def _is_own_cookie(line: bytes) -> bool:
-    return line.partition(b":")[2].strip().lower().startswith(_OWN_COOKIE)
+def _cookies(route: Route, lines: list[bytes]) -> bytes:
+    """Return the Set-Cookie lines that pass: none for a cookie of ours."""
+    if route.response is not None and b"set-cookie" in route.response.dropped:
+        return b""
+    passed = [line for line in lines if not value_of(line).lower().startswith(_OWN_COOKIE)]
+    return b"".join([line + b"\r\n" for line in passed])
 
 
 def interim_head(head: AnswerHead) -> bytes:

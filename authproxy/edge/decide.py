@@ -2,7 +2,7 @@
 
 from authproxy.catalogs.interface import MISS
 from authproxy.core.decision import Allow, Deny, admit, ask, judge
-from authproxy.core.record import TokenRecord, user_id_text
+from authproxy.core.record import user_id_text
 from authproxy.core.token import Token
 from authproxy.edge.facts import Facts
 from authproxy.edge.gate import check_body, find_route
@@ -12,7 +12,7 @@ from authproxy.errors import CatalogUnavailable
 from authproxy.runtime import Route, Zone
 
 
-def decide(services: Services, facts: Facts) -> Refusal | Token | None:
+def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa: PLR0911  # every step may refuse
     """Decide at once when the catalog knows at once: None is a pass, noted in `facts`.
 
     A token is returned when the catalog must be waited for; then `await fetch_and_judge`.
@@ -33,7 +33,13 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:
     known = zone.catalog.peek(zone.name, token.user_id)
     if known is MISS:
         return token
-    return _verdict(services, facts, (route, zone), token, known)
+    verdict = judge(zone.rules, token, known, services.now())
+    if isinstance(verdict, Deny):
+        return _denied(zone, verdict)
+    facts.allow = verdict
+    if route.allow is None and not head.has_body:
+        return None
+    return _admitted(facts, route, verdict)
 
 
 async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Refusal | None:
@@ -45,17 +51,19 @@ async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Ref
         known = await route.zone.catalog.look_up(route.zone.name, token.user_id)
     except CatalogUnavailable as error:
         return refuse_unavailable("catalog-unavailable", str(error))
-    return _verdict(services, facts, (route, route.zone), token, known)
-
-
-def _verdict(
-    services: Services, facts: Facts, where: tuple[Route, Zone], token: Token, known: TokenRecord | None
-) -> Refusal | None:
-    route, zone = where
-    verdict = judge(zone.rules, token, known, services.now())
-    if not isinstance(verdict, Allow):
-        return refuse_credential(zone.name, verdict, "" if verdict.user_id is None else user_id_text(verdict.user_id))
+    verdict = judge(route.zone.rules, token, known, services.now())
+    if isinstance(verdict, Deny):
+        return _denied(route.zone, verdict)
     facts.allow = verdict
+    return _admitted(facts, route, verdict)
+
+
+def _denied(zone: Zone, verdict: Deny) -> Refusal:
+    return refuse_credential(zone.name, verdict, "" if verdict.user_id is None else user_id_text(verdict.user_id))
+
+
+def _admitted(facts: Facts, route: Route, verdict: Allow) -> Refusal | None:
+    """Apply the route's own rules to somebody whom the zone knows."""
     if route.allow is not None:
         reason = admit(route.allow, verdict.record, facts.origin.address)
         if reason is not None:

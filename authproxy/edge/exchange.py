@@ -2,14 +2,14 @@
 
 from enum import Enum, auto, unique
 from http import HTTPStatus
-from typing import Final, Protocol
+from typing import Final
 
 from authproxy import events
 from authproxy.edge.access_log import Outcome
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
+from authproxy.edge.client import Client
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
-from authproxy.edge.line import Line
 from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
@@ -28,31 +28,8 @@ _CONTINUE_AFTER: Final = 1.0
 _CLIENT_GONE: Final = 499
 # The pool keeps the connect deadline itself; this catches what it could not.
 _CONNECT_GRACE: Final = 5.0
-
-
-class Client(Protocol):
-    """The client's side, as an exchange sees it."""
-
-    @property
-    def line(self) -> Line:
-        """The wire to the client."""
-        ...
-
-    def refuse(self, facts: Facts, refusal: Refusal) -> None:
-        """Answer in the proxy's own name; nothing was sent yet."""
-        ...
-
-    def cut(self) -> None:
-        """Break the connection so that the client can see that the answer is not whole."""
-        ...
-
-    def finished(self, *, keep: bool, now: float) -> None:
-        """The answer is out; `keep` when the connection may carry another request."""
-        ...
-
-    def tunnel(self, tunnel: Tunnel) -> None:
-        """From now on every byte of the client belongs to the tunnel."""
-        ...
+# A named tuple's own constructor is Python code; this is the same without it.
+_new: Final = tuple.__new__
 
 
 @unique
@@ -82,6 +59,7 @@ class Exchange:
     _retried = False
     _chunked_out = False
     _waits_to_continue = False
+    _pending: list[bytes] | None = None
 
     def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
         self.facts = facts
@@ -90,7 +68,6 @@ class Exchange:
         self._line = client.line
         self._services = services
         self._route = route
-        self._pending: list[bytes] | None = None
 
     # ------------------------------------------------------------------ the way out
 
@@ -160,7 +137,9 @@ class Exchange:
         self._waits_to_continue = False
         self._connection.write(framed)
         if self._phase is _WAITING:
-            self._line.set_deadline(self._route.upstream.times.response_head if done else facts.listener.times.body_idle)
+            self._line.set_deadline(
+                self._route.upstream.times.response_head if done else facts.listener.times.body_idle
+            )
 
     # ------------------------------------------------------------------ the answer
 
@@ -191,9 +170,8 @@ class Exchange:
             self._chunked_out = not request.http10
         close = request.close or not self.request_done or self._services.current.draining
         request.close = close
-        parts = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
-        parts.append(self._framed(body, complete=complete) if self._chunked_out else body)
-        self._line.send(b"".join(parts))
+        block = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
+        self._line.send(block + (self._framed(body, complete=complete) if self._chunked_out else body))
         if complete:
             self._finish(now)
         else:
@@ -290,7 +268,7 @@ class Exchange:
         self._connection = None
         if connection is None:
             return
-        self._line.send(b"".join((*answer_head(self.facts, self._route, head, chunked=False, close=False), first)))
+        self._line.send(answer_head(self.facts, self._route, head, chunked=False, close=False) + first)
         tunnel = Tunnel(self._client, self._services, self.facts, (self._route, connection), head.upgrade or b"", first)
         connection.hand_over(tunnel)
         self._client.tunnel(tunnel)
@@ -307,7 +285,7 @@ class Exchange:
         if connection is not None:
             reusable = self.request_done and (self._route.reuse_after_body or not request.has_body)
             self._route.upstream.give_back(connection, reusable=reusable, now=now)
-        record(self._services, self.facts, Outcome(events.REQUEST_FORWARDED, self.status, "", ""), now)
+        record(self._services, self.facts, _new(Outcome, (events.REQUEST_FORWARDED, self.status, "", "")), now)
         self._client.finished(keep=not request.close, now=now)
 
     def _may_retry(self, failure: Failure) -> bool:

@@ -13,14 +13,14 @@ class Facts:
     allow: Allow | None = None
     user = ""
     """Whom a refused credential claimed to be."""
-    answered_at = -1.0
-    """Monotonic, when the upstream's head was whole; negative: there was none."""
+    answered_at = 0.0
+    """Monotonic, when the upstream's head was whole; 0: there was none."""
     received = 0
     """Payload bytes of the request's body."""
     sent = 0
     """Payload bytes of the answer's body."""
 
-    def __init__(  # noqa: PLR0913  # what a request is, and what counted when it came
+    def __init__(  # noqa: PLR0913, PLR0917  # what a request is, and what counted when it came
         self, runtime: Runtime, listener: Listener, request: RequestHead, request_id: bytes, origin: Origin, started: float
     ) -> None:  # fmt: skip
         self.runtime = runtime

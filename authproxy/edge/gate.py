@@ -3,7 +3,7 @@
 import re
 from typing import Final
 
-from authproxy.core.path import is_plain, read_path
+from authproxy.core.path import read_path, worth_a_look
 from authproxy.core.route import NoRoute
 from authproxy.edge.refusal import Refusal
 from authproxy.http1.request import RequestHead
@@ -39,12 +39,14 @@ def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:
     if method in _NEVER:
         return Refusal(status=405, reason="method-never-allowed")
     decoded, unusual = head.path, _USUAL
-    if not is_plain(decoded):
+    if worth_a_look(decoded) is not None:
         path = read_path(decoded)
         if path is None:
             return Refusal(status=400, reason="ambiguous-path")
         decoded, unusual = path
-    route = listener.routes.find(_HOSTS.get(head.host) or fold_host(head.host), decoded)
+    route: Route | NoRoute | None = listener.routes.catch_all
+    if route is None:
+        route = listener.routes.find(_HOSTS.get(head.host) or fold_host(head.host), decoded)
     if isinstance(route, NoRoute):
         status = 421 if route is NoRoute.UNKNOWN_HOST else 404
         return Refusal(status=status, reason=route.value)

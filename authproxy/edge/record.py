@@ -12,21 +12,21 @@ def record(services: Services, facts: Facts, outcome: Outcome, now: float) -> No
     """Count the request and write its line; `now` is monotonic."""
     route = facts.route
     duration = now - facts.started
-    status = outcome.status
     stats = services.stats.unrouted if route is None else route.stats
-    statuses = stats.statuses
-    statuses[status] = statuses.get(status, 0) + 1
+    stats.statuses[outcome.status] += 1
     histogram = stats.duration
     histogram.counts[bisect_left(BUCKETS, duration)] += 1
     histogram.total += duration
-    if facts.answered_at >= 0:
+    waited = 0.0
+    if facts.answered_at:
         waited = facts.answered_at - facts.started
         histogram = stats.upstream
         histogram.counts[bisect_left(BUCKETS, waited)] += 1
         histogram.total += waited
-    stats.received_bytes += facts.received
     stats.sent_bytes += facts.sent
+    if facts.received:
+        stats.received_bytes += facts.received
     if outcome.reason:
-        stats.reasons[outcome.reason] = stats.reasons.get(outcome.reason, 0) + 1
+        stats.reasons[outcome.reason] += 1
     if services.journal.on:
-        services.journal.add(facts, outcome, duration)
+        services.journal.add(facts, outcome, duration, waited)

@@ -92,9 +92,7 @@ def refuse_credential(zone: str, deny: Deny, user: str = "") -> Refusal:
     challenge = b'WWW-Authenticate: Bearer realm="%b"' % zone.encode()
     if deny.presented:
         challenge += b', error="invalid_token"'
-    return Refusal(
-        status=401, reason=deny.reason.value, lines=challenge + b"\r\nVary: Authorization\r\n", user=user
-    )
+    return Refusal(status=401, reason=deny.reason.value, lines=challenge + b"\r\nVary: Authorization\r\n", user=user)
 
 
 def refuse_access(reason: Reason, user: str = "") -> Refusal:

@@ -12,7 +12,7 @@ from authproxy.runtime import Current
 from authproxy.upstream.pool import Spawn
 
 if TYPE_CHECKING:
-    from authproxy.edge.connection import ClientConnection
+    from authproxy.edge.carrier import Carrier
 
 _ID_DIGITS: Final = 32
 _IDS_A_DRAW: Final = 256
@@ -21,20 +21,19 @@ _IDS_A_DRAW: Final = 256
 class RequestIds:
     """Makes request ids: 128 random bits as 32 hex digits, drawn from the system 256 at a time."""
 
-    __slots__ = ("_pool", "_position")
+    __slots__ = ("_ready",)
 
     def __init__(self) -> None:
-        self._pool = b""
-        self._position = 0
+        self._ready: list[bytes] = []
 
     def next(self) -> bytes:
         """Return an id that was not given before."""
-        position = self._position
-        if position >= len(self._pool):
-            self._pool = secrets.token_hex(_ID_DIGITS // 2 * _IDS_A_DRAW).encode()
-            position = 0
-        self._position = position + _ID_DIGITS
-        return self._pool[position : position + _ID_DIGITS]
+        try:
+            return self._ready.pop()
+        except IndexError:
+            drawn = secrets.token_hex(_ID_DIGITS // 2 * _IDS_A_DRAW).encode()
+            self._ready = [drawn[at : at + _ID_DIGITS] for at in range(0, len(drawn), _ID_DIGITS)]
+            return self._ready.pop()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -52,5 +51,5 @@ class Services:
     """Told a request id and what went wrong in this program; logs it with its traceback."""
     stats: Stats
     ids: RequestIds = field(default_factory=RequestIds)
-    connections: "set[ClientConnection]" = field(default_factory=set)
+    connections: "set[Carrier]" = field(default_factory=set)
     """Every open client connection."""

@@ -1,11 +1,11 @@
 """An upgraded connection: bytes both ways until either side ends."""
 
-from typing import Final, Protocol
+from typing import Final
 
 from authproxy import events
 from authproxy.edge.access_log import Outcome
+from authproxy.edge.client import TunnelClient
 from authproxy.edge.facts import Facts
-from authproxy.edge.line import Line
 from authproxy.edge.record import record
 from authproxy.edge.services import Services
 from authproxy.http1.answer import SWITCHING, AnswerHead
@@ -18,19 +18,6 @@ from authproxy.upstream.interface import Failure
 _CLOSE_GRACE: Final = 5.0
 
 
-class Client(Protocol):
-    """The client's side, as a tunnel sees it."""
-
-    @property
-    def line(self) -> Line:
-        """The wire to the client."""
-        ...
-
-    def finished(self, *, keep: bool, now: float) -> None:
-        """The tunnel has ended."""
-        ...
-
-
 class Tunnel:
     """Relays bytes; is the receiver of what the upstream sends after its 101.
 
@@ -39,8 +26,8 @@ class Tunnel:
 
     __slots__ = ("_client", "_closing", "_connection", "_facts", "_line", "_over", "_route", "_services", "_tracker")
 
-    def __init__(  # noqa: PLR0913  # all of an exchange that goes on
-        self, client: Client, services: Services, facts: Facts, way: tuple[Route, UpstreamConnection], protocol: bytes,
+    def __init__(  # noqa: PLR0913, PLR0917  # all of an exchange that goes on
+        self, client: TunnelClient, services: Services, facts: Facts, way: tuple[Route, UpstreamConnection], protocol: bytes,
         first: bytes,
     ) -> None:  # fmt: skip
         self._client = client

@@ -8,7 +8,7 @@ import re
 from typing import Final, NamedTuple
 
 from authproxy.core.names import AnswerNames
-from authproxy.http1.lines import Shapes, cut, field_names
+from authproxy.http1.lines import CRLF, ENDS, MOST_FIELDS, PLAIN, Shapes, find_names, starts_with, value_of
 from authproxy.http1.shape import AnswerShape, learn_answer
 
 MAX_ANSWER_HEAD: Final = 64 * 1024
@@ -43,7 +43,7 @@ class AnswerHead:
     def __init__(self, status: int) -> None:
         self.status = status
         self.lines: list[bytes] | tuple[bytes, ...] = ()
-        """The field lines that pass, as they came; framing and Set-Cookie are not among them."""
+        """The field lines that pass, as they came, Content-Length among them; Set-Cookie is not."""
 
 
 # Status lines as upstreams write them, already read. Bounded: a reason phrase can be anything.
@@ -65,53 +65,61 @@ def _status_of(line: bytes) -> int:
 class AnswerReader:
     """Reads the heads of answers."""
 
-    __slots__ = ("_shapes",)
+    __slots__ = ("_last", "_shapes")
 
     def __init__(self) -> None:
         table = AnswerNames()
+        self._last: AnswerShape | None = None
         self._shapes: Shapes[AnswerShape | str] = Shapes(lambda sequence: learn_answer(sequence, table))
 
     def read(self, block: bytes) -> AnswerHead | BadAnswer:
         """Return the head in `block` (all bytes before the empty line), or why it is not passed on."""
-        lines = cut(block)
-        if lines is None:
-            return BadAnswer("a bare CR or LF, or a control byte")
+        lines = block.split(CRLF)
+        fields = len(lines) - 1
+        if fields >= MOST_FIELDS or block.translate(None, PLAIN) != ENDS[fields]:
+            return BadAnswer("a bare CR or LF, a control byte, or too many fields")
         status = _KNOWN_LINES.get(lines[0]) or _status_of(lines[0])
         if status == 0:
             return BadAnswer("status line is malformed")
-        names = field_names(block)
-        if len(names) != len(lines) - 1:
-            return BadAnswer("field line is not name, colon, value")
-        shape = self._shapes.of(names)
-        if isinstance(shape, str):
-            return BadAnswer(shape)
-        head = AnswerHead(abs(status))
+        shape = self._last
+        if shape is None or len(lines) != len(shape.prefixes) or not all(map(starts_with, lines, shape.prefixes)):
+            names = tuple(find_names(block))
+            known = self._shapes[names]
+            if isinstance(known, str) or len(names) != fields:
+                return BadAnswer(known if isinstance(known, str) else "field line is not name, colon, value")
+            self._last = shape = known
+        head = AnswerHead(status)
         head.lines = shape.passed(lines)
-        if status < 0:
-            head.close = True
-            if shape.transfer_encoding:
-                return BadAnswer("Transfer-Encoding in HTTP/1.0")
         if shape.content_length:
             value = lines[shape.content_length][15:].strip(b" \t")
             if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
                 return BadAnswer("Content-Length is malformed")
             head.content_length = int(value)
+        if status > 0 and (shape.is_plain or (shape.only_connection and lines[shape.only_connection] in _KEEP_ALIVE)):
+            return head
         return _read_rest(head, lines, shape) or head
 
 
+# How servers say what HTTP/1.1 means anyway.
+_KEEP_ALIVE: Final = frozenset({b"Connection: keep-alive", b"connection: keep-alive", b"Connection: Keep-Alive"})
+
+
 def _read_rest(head: AnswerHead, lines: list[bytes], shape: AnswerShape) -> BadAnswer | None:
+    """Read the fields that most answers do not have."""
+    if head.status < 0:
+        head.status = -head.status
+        head.close = True
+        if shape.transfer_encoding:
+            return BadAnswer("Transfer-Encoding in HTTP/1.0")
     if shape.transfer_encoding:
-        if lines[shape.transfer_encoding].partition(b":")[2].strip(b" \t").lower() != b"chunked":
+        if value_of(lines[shape.transfer_encoding]).lower() != b"chunked":
             return BadAnswer("transfer coding other than chunked")
         head.chunked = True
-    if shape.cookies:
-        head.cookies = [lines[index] for index in shape.cookies]
-    if shape.hsts:
-        head.hsts = True
+    head.cookies = [lines[index] for index in shape.cookies] or None
+    head.hsts = shape.hsts
     if shape.connection:
-        options = b",".join([lines[index].partition(b":")[2].lower() for index in shape.connection])
-        if options.strip(b" \t,") != b"keep-alive":
-            _apply_options(head, options, lines[shape.upgrade].partition(b":")[2] if shape.upgrade else None)
+        options = b",".join([value_of(lines[index]).lower() for index in shape.connection])
+        _apply_options(head, options, value_of(lines[shape.upgrade]) if shape.upgrade else None)
     return None
 
 
@@ -121,7 +129,7 @@ def _apply_options(head: AnswerHead, options: bytes, upgrade: bytes | None) -> N
         head.close = True
         named.discard(b"close")
     if b"upgrade" in named:
-        head.upgrade = None if upgrade is None else upgrade.strip(b" \t")
+        head.upgrade = upgrade
         named.discard(b"upgrade")
     if named:
         head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]

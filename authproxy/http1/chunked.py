@@ -11,6 +11,7 @@ from enum import Enum, auto, unique
 from typing import Final
 
 from authproxy.core.names import is_token
+from authproxy.http1.lines import PLAIN
 
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MAX_SIZE_DIGITS: Final = 15
@@ -19,12 +20,11 @@ _MAX_LINE: Final = _MAX_SIZE_DIGITS + _MAX_EXTENSION
 _MAX_TRAILER_FIELDS: Final = 16
 _MAX_TRAILER_BYTES: Final = 4096
 _VISIBLE: Final = bytes(range(0x20, 0x7F)) + b"\t"
-_FIELD_BYTES: Final = bytes(c for c in range(256) if (c >= 0x20 and c != 0x7F) or c == ord("\t"))
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
 
-class BadChunk(Exception):  # noqa: N818  # named after what it reports
+class BadChunk(Exception):  # named after what it reports
     """The body is not chunked as RFC 9112 says; the connection cannot go on."""
 
 
@@ -132,5 +132,5 @@ class ChunkedReader:
         if self._trailer_fields > _MAX_TRAILER_FIELDS or self._trailer_bytes > _MAX_TRAILER_BYTES:
             raise BadChunk("too many trailers")
         name, colon, _ = line.partition(b":")
-        if not colon or not is_token(name) or line.translate(None, _FIELD_BYTES):
+        if not colon or not is_token(name) or line.translate(None, PLAIN):
             raise BadChunk("trailer is not name, colon, value")

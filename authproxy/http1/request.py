@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from authproxy.core.names import RequestNames, is_token
-from authproxy.http1.lines import Shapes, cut, field_names
+from authproxy.http1.lines import CRLF, ENDS, PLAIN, Shapes, find_names, starts_with, value_of
 from authproxy.http1.shape import RequestShape, learn_request
 
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
@@ -58,14 +58,14 @@ class RequestHead:
     expect_continue = False
     upgrade: bytes | None = None
     """The protocol asked for, when Connection says `upgrade` too."""
-    request_id: bytes | None = None
-    forwarded: list[tuple[bytes, bytes]] | None = None
-    """(lower-case name, value) of X-Forwarded-*, X-Real-IP and Forwarded, for a trusted peer."""
     trailers = False
     """The client said `TE: trailers`."""
     has_body = False
     """The framing announces a body of at least one byte, or of unknown length."""
     http10 = False
+
+    _all: list[bytes] | None = None
+    _shape: RequestShape | None = None
 
     def __init__(self, method: bytes, target: bytes) -> None:
         self.method = method
@@ -77,92 +77,103 @@ class RequestHead:
         self.lines: list[bytes] | tuple[bytes, ...] = ()
         """The end-to-end field lines that pass, as they came; Host, Authorization and Cookie are not among them."""
 
+    @property
+    def request_id(self) -> bytes | None:
+        """X-Request-Id as sent; only a trusted peer's is believed."""
+        if self._all is None or self._shape is None or not self._shape.request_id:
+            return None
+        return value_of(self._all[self._shape.request_id])
+
+    @property
+    def forwarded(self) -> list[tuple[bytes, bytes]]:
+        """(lower-case name, value) of X-Forwarded-*, X-Real-IP and Forwarded; only a trusted peer's are believed."""
+        if self._all is None or self._shape is None:
+            return []
+        return [(name, value_of(self._all[index])) for name, index in self._shape.forwarded]
+
+    def keep(self, lines: list[bytes], shape: RequestShape) -> None:
+        """Remember all lines for `request_id` and `forwarded`."""
+        self._all = lines
+        self._shape = shape
+
 
 class RequestReader:
     """Reads the heads that come in on one listener."""
 
-    __slots__ = ("_limits", "_names", "_shapes")
+    __slots__ = ("_last", "_limits", "_names", "_shapes")
 
     def __init__(self, names: RequestNames, limits: HeadLimits) -> None:
         self._names = names
         self._limits = limits
+        self._last: RequestShape | None = None
         self._shapes: Shapes[RequestShape | str] = Shapes(lambda sequence: learn_request(sequence, names))
 
-    def read(self, block: bytes) -> RequestHead | Malformed:
+    def read(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901, PLR0911, PLR0912, PLR0915  # the hot path
         """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused.
 
         Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
         """
-        lines = cut(block)
-        if lines is None:
-            return Malformed(400, "a bare CR or LF, or a control byte")
+        lines = block.split(CRLF)
+        fields = len(lines) - 1
         limits = self._limits
-        if len(block) > limits.line and max(map(len, lines)) > limits.line:
-            return _TARGET_TOO_LONG if len(lines[0]) > limits.line else _LINE_TOO_LONG
+        if fields > limits.fields or (len(block) > limits.line and max(map(len, lines)) > limits.line):
+            return _TARGET_TOO_LONG if len(lines[0]) > limits.line else _TOO_LARGE
+        if block.translate(None, PLAIN) != ENDS[fields]:
+            return Malformed(400, "a bare CR or LF, or a control byte")
         words = lines[0].split(b" ")
         if len(words) != 3:  # noqa: PLR2004  # method, target, version
             return Malformed(400, "request line is not three words")
         method, target, version = words
-        problem = _problem_of_start(method, target, version)
-        if problem is not None:
-            return problem
-        names = field_names(block)
-        shape = self._shapes.of(names)
-        if isinstance(shape, str) or len(names) != len(lines) - 1 or len(names) > limits.fields:
-            return self._why(shape, len(names), len(lines) - 1)
+        if target[:1] != b"/" or target.translate(None, _TARGET_BYTES) or method not in _USUAL_METHODS:
+            problem = _problem_of_start(method, target)
+            if problem is not None:
+                return problem
+        shape = self._last
+        if shape is None or len(lines) != len(shape.prefixes) or not all(map(starts_with, lines, shape.prefixes)):
+            names = tuple(find_names(block))
+            known = self._shapes[names]
+            if isinstance(known, str) or len(names) != fields:
+                return Malformed(400, known if isinstance(known, str) else "field line is not name, colon, value")
+            self._last = shape = known
         head = RequestHead(method, target)
         head.lines = shape.passed(lines)
+        if shape.is_reported:
+            head.keep(lines, shape)
         head.host_line = line = lines[shape.host]
         head.host = host = line[5:].strip(b" \t")
         if host not in _GOOD_HOSTS and not _is_host(host):
             return Malformed(400, "Host is missing or malformed")
         if shape.authorization:
             head.authorization = lines[shape.authorization][14:].strip(b" \t")
-        if version == b"HTTP/1.0":
+        if version != b"HTTP/1.1":
+            if version != b"HTTP/1.0":
+                return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
             head.http10 = head.close = True
-        elif shape.is_plain:
+        if shape.is_plain:
             return head
         return self._read_rest(head, lines, shape) or head
-
-    def _why(self, shape: RequestShape | str, names: int, fields: int) -> Malformed:
-        if fields > self._limits.fields:
-            return Malformed(431, "too many fields")
-        if names != fields:
-            return Malformed(400, "field line is not name, colon, value")
-        return Malformed(400, shape if isinstance(shape, str) else "fields are malformed")
 
     def _read_rest(self, head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
         """Read the fields that most requests do not have."""
         if shape.cookie:
-            head.cookies = _value(lines[shape.cookie])
-        if shape.request_id:
-            head.request_id = _value(lines[shape.request_id])
-        if shape.forwarded:
-            head.forwarded = [(name, _value(lines[index])) for name, index in shape.forwarded]
-        head.trailers = any(_value(lines[index]).lower() == b"trailers" for index in shape.te)
+            head.cookies = value_of(lines[shape.cookie])
+        head.trailers = any(value_of(lines[index]).lower() == b"trailers" for index in shape.te)
         problem = _read_framing(head, lines, shape)
         if problem is not None or not (shape.connection or shape.upgrade):
             return problem
-        options = b",".join([_value(lines[index]).lower() for index in shape.connection]).split(b",")
-        return _read_connection(head, options, _value(lines[shape.upgrade]) if shape.upgrade else None, self._names)
-
-
-def _value(line: bytes) -> bytes:
-    return line.partition(b":")[2].strip(b" \t")
+        options = b",".join([value_of(lines[index]).lower() for index in shape.connection]).split(b",")
+        return _read_connection(head, options, value_of(lines[shape.upgrade]) if shape.upgrade else None, self._names)
 
 
 # The usual methods, without a look at their letters.
 _USUAL_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
-_VERSIONS: Final = frozenset({b"HTTP/1.1", b"HTTP/1.0"})
 _TARGET_TOO_LONG: Final = Malformed(414, "request line too long")
-_LINE_TOO_LONG: Final = Malformed(431, "a line too long")
+_TOO_LARGE: Final = Malformed(431, "too many fields, or a line too long")
 
 
-def _problem_of_start(method: bytes, target: bytes, version: bytes) -> Malformed | None:
+def _problem_of_start(method: bytes, target: bytes) -> Malformed | None:
     """Return why a request line is refused (RFC 9112, 3): every target that is not in origin form, but `OPTIONS *`."""
-    if version not in _VERSIONS:
-        return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
-    if method not in _USUAL_METHODS and not is_token(method):
+    if not is_token(method):
         return Malformed(400, "method is not a token")
     if target[:1] == b"/" and not target.translate(None, _TARGET_BYTES):
         return None
@@ -182,10 +193,12 @@ def _is_host(host: bytes) -> bool:
     return True
 
 
-def _read_framing(head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
+def _read_framing(  # noqa: C901  # three fields, each with its few rules
+    head: RequestHead, lines: list[bytes], shape: RequestShape
+) -> Malformed | None:
     """Read Content-Length, Transfer-Encoding and Expect (RFC 9112, 6; RFC 9110, 10.1.1)."""
     if shape.content_length:
-        value = _value(lines[shape.content_length])
+        value = value_of(lines[shape.content_length])
         if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
             return Malformed(400, "Content-Length is not 1 to 18 digits")
         head.content_length = int(value)
@@ -195,11 +208,11 @@ def _read_framing(head: RequestHead, lines: list[bytes], shape: RequestShape) ->
             return Malformed(400, "both Content-Length and Transfer-Encoding")
         if head.http10:
             return Malformed(400, "Transfer-Encoding in HTTP/1.0")
-        if _value(lines[shape.transfer_encoding]).lower() != b"chunked":
+        if value_of(lines[shape.transfer_encoding]).lower() != b"chunked":
             return Malformed(501, "transfer coding other than chunked")
         head.chunked = head.has_body = True
     if shape.expect:
-        if _value(lines[shape.expect]).lower() != b"100-continue":
+        if value_of(lines[shape.expect]).lower() != b"100-continue":
             return Malformed(417, "expectation other than 100-continue")
         # An HTTP/1.0 client's expectation is ignored.
         head.expect_continue = not head.http10
@@ -210,27 +223,21 @@ def _read_connection(
     head: RequestHead, options: list[bytes], upgrade: bytes | None, table: RequestNames
 ) -> Malformed | None:
     """Apply the Connection options (RFC 9110, 7.6.1): the fields that they name end here."""
-    named = set()
-    wants_upgrade = False
     if len(options) > _MAX_OPTIONS:
         return Malformed(400, "too many Connection options")
-    for raw in options:
-        option = raw.strip(b" \t")
-        if not option:
-            continue
-        if option == b"close":
-            head.close = True
-        elif option == b"upgrade":
-            wants_upgrade = True
-        elif option == b"keep-alive":
-            # HTTP/1.0 is answered with `Connection: close` whatever it asks for.
-            pass
-        elif option != b"te":
-            if not is_token(option) or table.is_relied_on(option):
-                return Malformed(400, "Connection names a field that is not hop-by-hop")
-            named.add(option)
-    if wants_upgrade and upgrade is not None and not head.http10:
+    words = {option.strip(b" \t") for option in options} - {b""}
+    if b"close" in words:
+        head.close = True
+    if b"upgrade" in words and upgrade is not None and not head.http10:
         head.upgrade = upgrade
+    # HTTP/1.0 is answered with `Connection: close` whatever it asks for.
+    named = words - _OPTIONS
+    for option in named:
+        if not is_token(option) or table.is_relied_on(option):
+            return Malformed(400, "Connection names a field that is not hop-by-hop")
     if named:
         head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
     return None
+
+
+_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade"})

@@ -7,6 +7,7 @@ from typing import TypeAlias
 
 from authproxy.core import names
 from authproxy.core.names import AnswerNames, RequestNames
+from authproxy.http1.lines import prefixes_of
 
 Lines: TypeAlias = list[bytes]
 Pick: TypeAlias = Callable[[Lines], tuple[bytes, ...]]
@@ -16,6 +17,8 @@ Pick: TypeAlias = Callable[[Lines], tuple[bytes, ...]]
 class RequestShape:
     """Where the fields of a request stand: numbers of lines, 0 for a field that is not there."""
 
+    prefixes: tuple[bytes, ...]
+    """What each line begins with."""
     passed: Pick
     """Picks the lines that pass."""
     host: int
@@ -30,14 +33,17 @@ class RequestShape:
     te: tuple[int, ...]
     forwarded: tuple[tuple[bytes, int], ...]
     """With their names in lower case."""
+    is_reported: bool
+    """There is a request id or a report of where the request comes from."""
     is_plain: bool
-    """There is nothing but lines that pass or go, Host and Authorization."""
+    """There is nothing but lines that pass or go, Host, Authorization and what is read for trusted peers only."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class AnswerShape:
     """Where the fields of an answer stand."""
 
+    prefixes: tuple[bytes, ...]
     passed: Pick
     content_length: int
     transfer_encoding: int
@@ -45,6 +51,10 @@ class AnswerShape:
     connection: tuple[int, ...]
     cookies: tuple[int, ...]
     hsts: bool
+    is_plain: bool
+    """There is nothing but lines that pass or go and Content-Length."""
+    only_connection: int
+    """Where the Connection line stands, when there is but one and nothing else beside those; else 0."""
 
 
 def _pick(indices: list[int]) -> Pick:
@@ -86,8 +96,17 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
     def first(kind: int) -> int:
         return places.get(kind, [0])[0]
 
-    plain = {names.PASS, names.DROP, names.HOST, names.AUTHORIZATION, names.CONTENT_TYPE}
+    plain = {
+        names.PASS,
+        names.DROP,
+        names.HOST,
+        names.AUTHORIZATION,
+        names.CONTENT_TYPE,
+        names.REQUEST_ID,
+        names.FORWARDED,
+    }
     return RequestShape(
+        prefixes=prefixes_of(sequence),
         passed=_pick(sorted(places.get(names.PASS, []) + places.get(names.CONTENT_TYPE, []))),
         host=first(names.HOST),
         authorization=first(names.AUTHORIZATION),
@@ -100,6 +119,7 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
         connection=tuple(places.get(names.CONNECTION, ())),
         te=tuple(places.get(names.TE, ())),
         forwarded=tuple((sequence[index - 1].lower(), index) for index in places.get(names.FORWARDED, ())),
+        is_reported=names.REQUEST_ID in places or names.FORWARDED in places,
         is_plain=places.keys() <= plain,
     )
 
@@ -114,12 +134,19 @@ def learn_answer(sequence: tuple[bytes, ...], table: AnswerNames) -> AnswerShape
             return f"repeated {name}"
     if names.CONTENT_LENGTH in places and names.TRANSFER_ENCODING in places:
         return "both Content-Length and Transfer-Encoding"
+    kept = places.get(names.PASS, []) + places.get(names.HSTS, []) + places.get(names.CONTENT_LENGTH, [])
+    special = places.keys() - {names.PASS, names.DROP, names.CONTENT_LENGTH}
     return AnswerShape(
-        passed=_pick(sorted(places.get(names.PASS, []) + places.get(names.HSTS, []))),
+        prefixes=prefixes_of(sequence),
+        passed=_pick(sorted(kept)),
         content_length=places.get(names.CONTENT_LENGTH, [0])[0],
         transfer_encoding=places.get(names.TRANSFER_ENCODING, [0])[0],
         upgrade=places.get(names.UPGRADE, [0])[-1],
         connection=tuple(places.get(names.CONNECTION, ())),
         cookies=tuple(places.get(names.SET_COOKIE, ())),
         hsts=names.HSTS in places,
+        is_plain=not special,
+        only_connection=places[names.CONNECTION][0]
+        if special == {names.CONNECTION} and len(places[names.CONNECTION]) == 1
+        else 0,
     )

@@ -50,7 +50,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_bodiless", "_buffer", "_chunks", "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
-        "answered", "home", "idle_since", "write",
+        "answered", "home", "idle_since", "is_idle", "write",
     )  # fmt: skip
 
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
@@ -64,17 +64,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._bodiless = False
         self._upgrade: bytes | None = None
         self._keep = True
+        self.is_idle = True
+        """Whether a request may be written to it now; False for good once it is closing."""
         self.write: Callable[[bytes], None] = _forget
         """Sends bytes of the request, already framed."""
         self._interim = 0
         self.answered = False
         """Whether a byte of the answer to the request in progress has come."""
         self.idle_since = 0.0
-
-    @property
-    def usable(self) -> bool:
-        """Whether a request may be written to it now."""
-        return self._state is _IDLE and self._transport is not None and not self._transport.is_closing()
 
     def begin(self, receiver: Receiver, head: bytes, *, bodiless: bool, upgrade: bytes | None) -> None:
         """Write a request's head (with any body bytes at hand) and read its answer for `receiver`.
@@ -83,6 +80,7 @@ class UpstreamConnection(asyncio.Protocol):
         """
         self._receiver = receiver
         self._state = _HEAD
+        self.is_idle = False
         self._bodiless = bodiless
         self._upgrade = upgrade
         self._interim = 0
@@ -108,12 +106,14 @@ class UpstreamConnection(asyncio.Protocol):
         self._receiver = None
         if self._state is _DONE and self._keep:
             self._state = _IDLE
-        return self._state is _IDLE
+            self.is_idle = True
+        return self.is_idle
 
     def abort(self) -> None:
         """Cut the connection: the upstream must not take what it got for a whole request."""
         self._receiver = None
         self._state = _State.DEAD
+        self.is_idle = False
         if self._transport is not None:
             self._transport.abort()
 
@@ -121,6 +121,7 @@ class UpstreamConnection(asyncio.Protocol):
         """Close in good order."""
         self._receiver = None
         self._state = _State.DEAD
+        self.is_idle = False
         if self._transport is not None:
             self._transport.close()
 
@@ -138,6 +139,7 @@ class UpstreamConnection(asyncio.Protocol):
         receiver = self._receiver
         self._transport = None
         self.write = _forget
+        self.is_idle = False
         self._state = _State.DEAD
         self._receiver = None
         self.home.forget(self)

@@ -9,8 +9,8 @@ from typing import Final, Protocol, TypeAlias
 
 from authproxy.core.stats import UpstreamStats
 from authproxy.upstream.connection import UpstreamConnection
-from authproxy.upstream.side import Endpoint, Side
 from authproxy.upstream.interface import Failure
+from authproxy.upstream.side import Endpoint, Side
 
 # Idle connections kept per endpoint; beyond that an answer's connection is closed.
 _MAX_IDLE: Final = 256
@@ -73,7 +73,7 @@ class Upstream:
         side = self._only or self._least_busy()
         while side.idle:
             connection = side.idle.pop()
-            if connection.usable:
+            if connection.is_idle:
                 self.stats.reused += 1
                 side.busy += 1
                 return connection
@@ -152,7 +152,11 @@ async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:
             )
         else:
             _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(side), endpoint.host, endpoint.port, ssl=endpoint.context, server_hostname=name
+                lambda: UpstreamConnection(side),
+                endpoint.host,
+                endpoint.port,
+                ssl=endpoint.context,
+                server_hostname=name,
             )
     return connection
 

@@ -1,0 +1,254 @@
+"""A client connection's life: made, written to, timed out, drained, lost; and what its exchange asks of it.
+
+It is an aiohttp `RequestHandler`, since aiohttp answers the proxy's own pages. What is proxied never reaches aiohttp:
+`connection.ClientConnection` reads, decides and forwards in `data_received`, with no task and no second parse.
+Requests of both sorts may alternate on one connection.
+
+Why a subclass: aiohttp's connection costs per connection (a task and a timer), not per request, and a `web.Server`
+handing out this class keeps its whole stack of handlers and responses for the own pages.
+"""
+
+import asyncio
+from abc import abstractmethod
+from enum import Enum, auto, unique
+from typing import TYPE_CHECKING, Final, cast
+
+from aiohttp import web
+from aiohttp.web_protocol import RequestHandler
+from typing_extensions import override
+
+from authproxy.core.peer import Peer
+from authproxy.door.peer import peer_of
+from authproxy.edge.exchange import Exchange
+from authproxy.edge.facts import Facts
+from authproxy.edge.line import Line
+from authproxy.edge.origin import Origin, origin_of
+from authproxy.edge.own_answer import malformed_facts, send_refusal
+from authproxy.edge.refusal import Refusal
+from authproxy.edge.services import Services
+from authproxy.edge.tunnel import Tunnel
+from authproxy.http1.body import LengthReader
+from authproxy.http1.chunked import ChunkedReader
+from authproxy.http1.request import Malformed
+from authproxy.runtime import Listener
+
+if TYPE_CHECKING:
+    from authproxy.edge.server import EdgeServer
+
+# How long a connection may take to close in good order before it is cut.
+_CLOSING: Final = 5.0
+# aiohttp's own keep-alive timer is not ours to wait for.
+_FOREVER: Final = 10.0**9
+
+
+@unique
+class Phase(Enum):
+    """What a connection is about."""
+
+    HEAD = auto()
+    """Between requests, or within a head."""
+    BODY = auto()
+    """The request's body is passed on."""
+    BUSY = auto()
+    """The request is in; its answer is not out."""
+    TUNNEL = auto()
+    OWN = auto()
+    """aiohttp answers."""
+    SKIP = auto()
+    """The body of a refused request is read away, then the next request comes."""
+    CLOSED = auto()
+    """What still comes is forgotten."""
+
+
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+HEAD: Final = Phase.HEAD
+BODY: Final = Phase.BODY
+BUSY: Final = Phase.BUSY
+
+
+class Carrier(RequestHandler):
+    """The client of an `Exchange` or `Tunnel`; how requests are read is the subclass's business."""
+
+    __slots__ = (
+        "_body", "_buffer", "_facts", "_listener_name", "_origin", "_peer", "_phase", "_services", "_work",
+        "line",
+    )  # fmt: skip
+
+    def __init__(
+        self, server: "EdgeServer", services: Services, listener: str, loop: asyncio.AbstractEventLoop
+    ) -> None:
+        # No access log is how aiohttp itself spells it; its annotation does not.
+        super().__init__(
+            server,
+            loop=loop,
+            keepalive_timeout=_FOREVER,
+            access_log=None,  # type: ignore[arg-type]
+            auto_decompress=False,
+            lingering_time=0,
+        )
+        self._services = services
+        self._listener_name = listener
+        self._peer = Peer(address="", port=0, local_port=0)
+        self._origin: Origin = origin_of(self._peer)
+        self._phase = HEAD
+        self._buffer = b""
+        self._body: LengthReader | ChunkedReader | None = None
+        self._work: Exchange | Tunnel | None = None
+        self._facts: Facts | None = None
+        self.line = Line(services.monotonic)
+
+    # ------------------------------------------------------------------ asyncio.Protocol
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        super().connection_made(transport)
+        # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
+        self.line.made(cast("asyncio.Transport", transport))
+        self._peer = peer_of(transport)
+        self._origin = origin_of(self._peer)
+        self._services.connections.add(self)
+        listener = self._listener()
+        self.line.set_deadline(listener.times.head if listener is not None else 0.0)
+
+    @override
+    def connection_lost(self, exc: BaseException | None) -> None:
+        self.line.lost()
+        self._services.connections.discard(self)
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon("client-gone")
+        super().connection_lost(exc)
+
+    @override
+    def pause_writing(self) -> None:
+        super().pause_writing()
+        if self._work is not None:
+            self._work.pause_answer()
+
+    @override
+    def resume_writing(self) -> None:
+        super().resume_writing()
+        if self._work is not None:
+            self._work.resume_answer()
+
+    @abstractmethod
+    def read_waiting(self) -> None:
+        """Read what has come while the connection was busy with the request before."""
+
+    @abstractmethod
+    def skip(self, data: bytes) -> None:
+        """Read a refused request's body away."""
+
+    @override
+    async def finish_response(
+        self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
+    ) -> tuple[web.StreamResponse, bool]:
+        """Go on with the next request once aiohttp has written the answer to an own page."""
+        result = await super().finish_response(request, resp, start_time)
+        self.finished(keep=bool(resp.keep_alive), now=self._services.monotonic())
+        return result
+
+    # ------------------------------------------------------------------ the client of an exchange
+
+    def refuse(self, facts: Facts, refusal: Refusal) -> None:
+        """Answer in the proxy's own name; nothing was sent yet for this request."""
+        self._work = None
+        if send_refusal(self._services, self.line, facts, refusal, self._body):
+            self.shut()
+        elif self._body is not None:
+            self._phase = Phase.SKIP
+            self.line.set_deadline(facts.listener.times.body_idle)
+            self.line.unhold()
+            rest, self._buffer = self._buffer, b""
+            self.skip(rest)
+        else:
+            self.finished(keep=True, now=self._services.monotonic())
+
+    def cut(self) -> None:
+        """Break the connection off after a part of an answer."""
+        self._work = None
+        self._phase = Phase.CLOSED
+        self.line.cut()
+
+    def finished(self, *, keep: bool, now: float) -> None:
+        """Go on after an answer."""
+        self._work = None
+        if not keep or self._services.current.draining:
+            self.shut()
+            return
+        self._phase = HEAD
+        self._facts = None
+        self._body = None
+        listener = self._listener()
+        self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
+        if self._buffer:
+            # One that is already here is read in its own turn of the loop.
+            self._loop.call_soon(self.read_waiting)
+        else:
+            self.line.unhold()
+
+    def tunnel(self, tunnel: Tunnel) -> None:
+        """Pass every byte on from now, beginning with those that came early."""
+        self._work = tunnel
+        self._phase = Phase.TUNNEL
+        early, self._buffer = self._buffer, b""
+        self.line.unhold()
+        if early:
+            tunnel.send(early)
+
+    # ------------------------------------------------------------------ time and end
+
+    def on_deadline(self) -> None:
+        """Something took too long; what, the phase tells."""
+        if not self.line.is_open:
+            self.line.cut()
+            return
+        self.line.set_deadline(_CLOSING)
+        if self._work is not None:
+            self._work.on_deadline()
+        elif self._phase is HEAD and self._buffer:
+            self.refuse_malformed(Malformed(408, "head took too long"))
+        else:
+            self.shut()
+
+    def drain(self) -> None:
+        """Close as soon as nothing is in progress."""
+        if self._work is not None:
+            self._work.drain()
+        elif self._phase is HEAD and not self._buffer:
+            self.shut()
+
+    def refuse_malformed(self, malformed: Malformed) -> None:
+        """Answer bytes that are no request; what follows them has no certain reading."""
+        listener = self._listener()
+        if listener is None:
+            self.shut()
+            return
+        self._body = None
+        refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
+        self.refuse(malformed_facts(self._services, listener, self._origin), refusal)
+
+    def shut(self) -> None:
+        """Close in good order; nothing more is read."""
+        self._phase = Phase.CLOSED
+        self._buffer = b""
+        self._body = None
+        self.line.close()
+        self.line.set_deadline(_CLOSING)
+
+    def crash(self, error: BaseException) -> None:
+        """Something in this program went wrong: the request does not pass, and the log says why."""
+        facts = self._facts
+        request_id = facts.request_id if facts is not None else self._services.ids.next()
+        self._services.on_crash(request_id.decode("ascii"), error)
+        work, self._work = self._work, None
+        if work is not None:
+            work.abandon("crashed")
+        if work is not None or facts is None:
+            self.cut()
+        else:
+            self.refuse(facts, Refusal(status=503, reason="crashed", close=True))
+
+    def _listener(self) -> Listener | None:
+        """Return what counts now for connections that came in here; None once a reload removed the listener."""
+        return self._services.current.runtime.listeners.get(self._listener_name)

@@ -1,0 +1,193 @@
+"""A start either serves or says why not, at once, and leaves nothing listening."""
+
+import json
+import os
+import re
+import socket
+
+import pytest
+
+from authproxy.cli import main
+
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+
+
+# Two seconds on a quiet machine; on a busy one the interpreter alone may take longer to import.
+SOON = 2.0 if os.getloadavg()[0] < (os.cpu_count() or 1) / 2 else 6.0
+
+
+def no_pepper(house):
+    (house.directory / "pepper").unlink()
+
+
+def open_pepper(house):
+    (house.directory / "pepper").chmod(0o644)
+
+
+def short_pepper(house):
+    house.put("pepper", b"too short")
+
+
+def unreadable_pepper(house):
+    (house.directory / "pepper").unlink()
+    (house.directory / "pepper").mkdir()
+
+
+def unknown_key(house):
+    house.config["listeners"]["public"]["keystor"] = "main"
+
+
+def no_trust(house):
+    (house.directory / "ca.pem").unlink()
+
+
+def empty_trust(house):
+    house.put("ca.pem", b"")
+
+
+def no_client_trust(house):
+    house.config["truststores"]["clients"] = {"file": "clients.pem"}
+    house.config["listeners"]["public"]["client_certificates"] = {"mode": "required", "trust": "clients"}
+
+
+def no_catalog(house):
+    (house.directory / "tokens.yaml").unlink()
+
+
+def garbled_catalog(house):
+    house.put("tokens.yaml", "- user_id: [\n")
+
+
+def no_log_directory(house):
+    house.config["logging"]["access"] = "./nowhere/access.log"
+
+
+OTHERS = [
+    pytest.param(no_pepper, "pepper", "cannot be read", 77, id="no-pepper"),
+    pytest.param(open_pepper, "pepper", "everybody can read", 77, id="open-pepper"),
+    pytest.param(short_pepper, "pepper", "at least 32 bytes", 77, id="short-pepper"),
+    pytest.param(unreadable_pepper, "pepper", "cannot be read|not a regular file", 77, id="unreadable-pepper"),
+    pytest.param(unknown_key, "authproxy.yaml", "keystor", 78, id="unknown-key"),
+    pytest.param(no_trust, "ca.pem", "no such file", 78, id="no-trust"),
+    pytest.param(empty_trust, "ca.pem", "CERTIFICATE|no certificate|empty", 78, id="empty-trust"),
+    pytest.param(no_client_trust, "clients.pem", "no such file", 78, id="no-client-trust"),
+    pytest.param(no_catalog, "tokens.yaml", "no such file", 78, id="no-catalog"),
+    pytest.param(garbled_catalog, "tokens.yaml", "tokens.yaml:", 78, id="garbled-catalog"),
+    pytest.param(no_log_directory, "access.log", "cannot be opened|no such", None, id="no-log-directory"),
+]
+
+
+def checked(house, capsys):
+    """What `authproxy check` makes of it: exit code and lines of complaint."""
+    capsys.readouterr()
+    with pytest.raises(SystemExit) as end:
+        main(["check", "-c", str(house.directory / "authproxy.yaml")])
+    return end.value.code, capsys.readouterr().err.splitlines()
+
+
+def fails(house, capsys, file, reason, code):
+    """Run, and hold what comes of it against the promise; then check, which must say the same."""
+    running = house.spawn()
+    found = running.wait(SOON)
+    said = running.stderr()
+
+    assert found != 0
+    assert code in (None, found), said
+    lines = [line for line in said.splitlines() if file in line and re.search(reason, line)]
+    assert lines, said
+    assert "Traceback" not in said
+    assert "proxy.started" not in said
+    assert house.refuses()
+    assert house.refuses(house.ops_port)
+    check_code, check_lines = checked(house, capsys)
+    assert check_code == found
+    assert set(lines) <= set(check_lines)
+
+
+def test_a_good_start_serves_and_says_so_once(house):
+    """One `proxy.started`, one `listener.opened`, a request passes, health is good, and nothing is an error."""
+    running = house.start()
+    answer = house.ask("/hello?x=1", house.user)
+
+    assert answer.status == 200
+    assert answer.json()["path"] == "/hello?x=1"
+    assert answer.json()["headers"]["X-Authproxy-User"] == house.user.user_id
+    assert len(running.events("proxy.started")) == 1
+    assert running.events("proxy.started")[0]["listeners"] == ["public"]
+    assert [line["bind"] for line in running.events("listener.opened")] == [f"127.0.0.1:{house.port}"]
+    assert [line for line in running.events() if line["level"] == "error"] == []
+    assert running.ops("/livez").status == 200
+    assert json.loads(running.ops("/status").body)["stage"] == "serving"
+
+
+def test_a_broken_certificate_stops_the_start(house, breakage, capsys):
+    """Each kind of bad certificate ends the start within two seconds, named by file and reason, and fails a check so."""
+    breakage.spoil(house)
+
+    fails(house, capsys, breakage.file, breakage.reason, breakage.code)
+
+
+@pytest.mark.parametrize(("spoil", "file", "reason", "code"), OTHERS)
+def test_whatever_else_is_broken_stops_the_start(house, capsys, spoil, file, reason, code):
+    """A bad secret is exit 77, a bad configuration 78; always within two seconds, always with file and reason."""
+    spoil(house)
+
+    fails(house, capsys, file, reason, code)
+
+
+def test_a_good_configuration_passes_the_check(house, capsys):
+    """`authproxy check` is content with what runs, also while it runs."""
+    house.start()
+    code, lines = checked(house, capsys)
+
+    assert code == 0, lines
+
+
+def test_a_taken_port_stops_the_start(house):
+    """A listener whose address somebody else has ends the start, and names the address."""
+    with socket.create_server(("127.0.0.1", house.port)):
+        running = house.spawn()
+        code = running.wait(SOON)
+
+    assert code != 0
+    assert f"127.0.0.1:{house.port}: cannot listen: address already in use" in running.stderr()
+    assert "listeners.public" in running.stderr()
+    assert "Traceback" not in running.stderr()
+
+
+def test_a_second_listener_whose_port_is_taken_leaves_the_first_closed(house, free_port):
+    """All listeners open, or none does."""
+    port = free_port()
+    house.config["listeners"]["second"] = {"bind": f"127.0.0.1:{port}", "keystore": "main"}
+    with socket.create_server(("127.0.0.1", port)):
+        running = house.spawn()
+        code = running.wait(SOON)
+
+        assert code != 0
+        assert house.refuses()
+        assert "listener.opened" not in running.stderr()
+
+
+def test_a_taken_ops_port_stops_the_start(house):
+    """Nobody must believe in monitoring that is not there."""
+    with socket.create_server(("127.0.0.1", house.ops_port)):
+        running = house.spawn()
+        code = running.wait(SOON)
+
+    assert code != 0
+    assert f"127.0.0.1:{house.ops_port}" in running.stderr()
+    assert house.refuses()
+
+
+def test_a_bad_row_does_not_stop_the_start(house):
+    """It disables its user, names file, line and key, and everybody else comes in."""
+    spoilt = house.new_user()
+    spoilt.row["hash"] = "0" * 12
+    house.put_users(house.user, spoilt)
+    running = house.start()
+
+    assert house.ask("/", house.user).status == 200
+    assert house.ask("/", spoilt).status == 401
+    [line] = running.events("catalog.row_rejected")
+    assert "tokens.yaml:" in line["error"]
+    assert "hash" in line["error"]
