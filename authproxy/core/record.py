@@ -19,7 +19,7 @@ class TokenRecord:
     """One row of a catalog, already checked: whoever makes one answers for the sizes below.
 
     Times are aware datetimes; an end is exclusive (at that very instant the credential is dead).
-    Source: turvata's row, spec/tokens.md 3.2 and 14.
+    Source: turvata 0.4, catalog.clj; what is stricter here is said at the fields.
     """
 
     user_id: UserId

@@ -8,6 +8,7 @@ from authproxy import events
 from authproxy.edge.access_log import Outcome
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
 from authproxy.edge.client import Client
+from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.record import record
@@ -48,13 +49,12 @@ _ANSWERING: Final = _Phase.ANSWERING
 _OVER: Final = _Phase.OVER
 
 
-class Exchange:
+class Exchange(Ends):
     """Carries one admitted request; is the receiver of its answer."""
 
     status = 0
     """Of the answer; 0: none was sent yet."""
     _head = b""
-    _connection: UpstreamConnection | None = None
     _phase = _CONNECTING
     _retried = False
     _chunked_out = False
@@ -191,9 +191,6 @@ class Exchange:
         else:
             self._line.deadline = now + self._route.upstream.times.idle
 
-    def on_eof(self) -> None:
-        """Only a tunnel has an end of one half."""
-
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The upstream's connection ended too early."""
         if self._may_retry(failure):
@@ -206,25 +203,7 @@ class Exchange:
         else:
             self._fail(failure, detail)
 
-    def pause_request(self) -> None:
-        """The upstream is slower than the client."""
-        self._line.hold()
-
-    def resume_request(self) -> None:
-        """The upstream takes bytes again."""
-        self._line.unhold()
-
     # ------------------------------------------------------------------ from the client's side
-
-    def pause_answer(self) -> None:
-        """The client is slower than the upstream."""
-        if self._connection is not None:
-            self._connection.pause()
-
-    def resume_answer(self) -> None:
-        """The client takes bytes again."""
-        if self._connection is not None:
-            self._connection.resume()
 
     def abandon(self, reason: str, detail: str = "") -> None:
         """The client is gone, or broke its request off: the upstream must not take it for whole."""

@@ -5,6 +5,7 @@ from typing import Final
 from authproxy import events
 from authproxy.edge.access_log import Outcome
 from authproxy.edge.client import TunnelClient
+from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.record import record
 from authproxy.edge.services import Services
@@ -18,13 +19,11 @@ from authproxy.upstream.interface import Failure
 _CLOSE_GRACE: Final = 5.0
 
 
-class Tunnel:
+class Tunnel(Ends):
     """Relays bytes; is the receiver of what the upstream sends after its 101.
 
     A WebSocket's frame boundaries towards the client are followed, so that it can be told 1001 between two frames.
     """
-
-    __slots__ = ("_client", "_closing", "_connection", "_facts", "_line", "_over", "_route", "_services", "_tracker")
 
     def __init__(  # noqa: PLR0913, PLR0917  # all of an exchange that goes on
         self, client: TunnelClient, services: Services, facts: Facts, way: tuple[Route, UpstreamConnection], protocol: bytes,
@@ -34,7 +33,8 @@ class Tunnel:
         self._line = client.line
         self._services = services
         self._facts = facts
-        self._route, self._connection = way
+        self._route, self._upstream = way
+        self._connection = self._upstream
         self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
         self._closing = False
         self._over = False
@@ -45,7 +45,7 @@ class Tunnel:
     def send(self, data: bytes) -> None:
         """Pass bytes of the client on."""
         self._facts.received += len(data)
-        self._connection.write(data)
+        self._upstream.write(data)
         self._touch()
 
     def drain(self) -> None:
@@ -75,18 +75,10 @@ class Tunnel:
         if self._over:
             return
         self._over = True
-        self._route.upstream.release(self._connection)
-        self._connection.close()
+        self._route.upstream.release(self._upstream)
+        self._upstream.close()
         outcome = Outcome(events.REQUEST_FORWARDED, SWITCHING, reason if reason != "client-gone" else "", "")
         record(self._services, self._facts, outcome, self._services.monotonic())
-
-    def pause_answer(self) -> None:
-        """The client is slower than the upstream."""
-        self._connection.pause()
-
-    def resume_answer(self) -> None:
-        """The client takes bytes again."""
-        self._connection.resume()
 
     # ------------------------------------------------------------------ the receiver of the upstream's bytes
 
@@ -110,22 +102,11 @@ class Tunnel:
         del detail
         self.end("" if failure is Failure.CLOSED else failure.value)
 
-    def on_eof(self) -> None:
-        """The upstream will send nothing more; its transport closes by itself."""
-
     def on_interim(self, head: AnswerHead) -> None:
         """There are no heads in a tunnel."""
 
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
         """There are no heads in a tunnel."""
-
-    def pause_request(self) -> None:
-        """The upstream is slower than the client."""
-        self._line.hold()
-
-    def resume_request(self) -> None:
-        """The upstream takes bytes again."""
-        self._line.unhold()
 
     def _touch(self) -> None:
         self._line.set_deadline(_CLOSE_GRACE if self._closing else self._facts.listener.times.tunnel_idle)

@@ -97,6 +97,8 @@ def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
     context.minimum_version = minimum
     context.maximum_version = ssl.TLSVersion.MAXIMUM_SUPPORTED
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
+    # Set by default before Python 3.11.4: a stream that was cut off would look like one that ended.
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.set_ciphers(_CIPHERS)
     context.set_alpn_protocols(_ALPN)
 

@@ -155,12 +155,6 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.on_failure(Failure.CLOSED, str(exc or "closed before the answer"))
 
     @override
-    def eof_received(self) -> bool:
-        if self._state is _State.TUNNEL and self._receiver is not None:
-            self._receiver.on_eof()
-        return False
-
-    @override
     def pause_writing(self) -> None:
         if self._receiver is not None:
             self._receiver.pause_request()

@@ -41,9 +41,6 @@ class Receiver(Protocol):
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The connection ended before the answer did, or said what is no HTTP. It will say nothing more."""
 
-    def on_eof(self) -> None:
-        """After a 101: the upstream will send nothing more."""
-
     def pause_request(self) -> None:
         """The upstream does not take bytes fast enough: stop sending."""
 

@@ -1,0 +1,31 @@
+"""The two wires of a request under way; each holds the other back when it cannot take more."""
+
+from authproxy.edge.line import Line
+from authproxy.upstream.connection import UpstreamConnection
+
+
+class Ends:
+    """Back-pressure: nothing is collected here beyond what the transports buffer."""
+
+    _line: Line
+    """To the client."""
+    _connection: UpstreamConnection | None = None
+    """To the upstream; None while there is none."""
+
+    def pause_request(self) -> None:
+        """The upstream is slower than the client."""
+        self._line.hold()
+
+    def resume_request(self) -> None:
+        """The upstream takes bytes again."""
+        self._line.unhold()
+
+    def pause_answer(self) -> None:
+        """The client is slower than the upstream."""
+        if self._connection is not None:
+            self._connection.pause()
+
+    def resume_answer(self) -> None:
+        """The client takes bytes again."""
+        if self._connection is not None:
+            self._connection.resume()
