@@ -24,6 +24,9 @@ RELOAD_REJECTED: Final = "reload.rejected"
 CATALOG_ROW_REJECTED: Final = "catalog.row_rejected"
 CERTIFICATE_EXPIRING: Final = "certificate.expiring"
 TASK_CRASHED: Final = "task.crashed"
+LOOP_CRASHED: Final = "loop.crashed"
+CONNECTION_FAILED: Final = "connection.failed"
+LIBRARY_LOGGED: Final = "library.logged"
 
 # ---------------------------------------------------------------- metrics
 METRIC_REQUESTS: Final = "authproxy_requests"

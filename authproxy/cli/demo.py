@@ -13,7 +13,7 @@ import signal
 import socket
 import tempfile
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -71,19 +71,26 @@ def command(context: click.Context, port: int | None, directory: Path | None, ke
 
 def _run(root: Path, port: int | None, *, once: bool, kept: bool) -> bool:
     from authproxy.cli.demo_files import Place, furnish
+
+    with _listen(_LEGACY_PORT) as listening:
+        place = Place(
+            root=root,
+            port=_free(_PORT) if port is None else _wanted(port),
+            ops_port=_free(_OPS_PORT),
+            legacy_port=int(listening.getsockname()[1]),
+        )
+        user_id = furnish(place, datetime.now(UTC))  # noqa: TID251  (this is the border)
+        if once:
+            return _serve(place, listening, partial(_ask_all, place, user_id))
+        return _serve(place, listening, partial(_show_all, place, kept=kept))
+
+
+def _serve(place: "Place", listening: socket.socket, show: Callable[[], bool | None]) -> bool:
+    """Run service and proxy until a signal; `show` is called when both serve, and what it returns ends them."""
     from authproxy.cli.demo_legacy import legacy_service, wait_for
-    from authproxy.cli.demo_screen import screen, show
     from authproxy.daemon.main import run
 
-    listening = _listen(_LEGACY_PORT)
-    place = Place(
-        root=root,
-        port=_free(_PORT) if port is None else _wanted(port),
-        ops_port=_free(_OPS_PORT),
-        legacy_port=int(listening.getsockname()[1]),
-    )
-    user_id = furnish(place, datetime.now(UTC))  # noqa: TID251  (this is the border)
-    right = True
+    outcome: bool | None = None
     with (
         place.events_log.open("a", buffering=1) as events,
         legacy_service(listening, place.legacy_keys, events) as service,
@@ -91,18 +98,22 @@ def _run(root: Path, port: int | None, *, once: bool, kept: bool) -> bool:
     ):
 
         async def ready(_proxy: object) -> None:
-            nonlocal right
+            nonlocal outcome
             await asyncio.to_thread(wait_for, service)
-            if once:
-                right = await asyncio.to_thread(_ask_all, place, user_id)
+            outcome = await asyncio.to_thread(show)
+            if outcome is not None:
                 signal.raise_signal(signal.SIGTERM)
-            else:
-                show(screen(place, kept=kept))
 
         _end_with_terminal()
         run(partial(load_settings, place.config), ready)
         _ignore_signals()
-    return right
+    return outcome is not False
+
+
+def _show_all(place: "Place", *, kept: bool) -> None:
+    from authproxy.cli.demo_screen import screen, show
+
+    show(screen(place, kept=kept))
 
 
 def _ask_all(place: "Place", user_id: str) -> bool:

@@ -135,30 +135,33 @@ def config_text(place: Place) -> str:
 
 version: 1
 
-keystores:                        # private keys with their certificates
+keystores:     # private keys with their certificates
   main: {{file: server.pem}}
 
-truststores:                      # who is believed
+truststores:   # who is believed
   internal: {{file: ca.pem}}
 
-listeners:                        # where clients knock; 0.0.0.0:8443 would let other machines in
-  public: {{bind: "127.0.0.1:{place.port}", keystore: main}}
+listeners:     # where clients knock; 0.0.0.0:8443 would let other machines in
+  public: {{bind: 127.0.0.1:{place.port}, keystore: main}}
 
-catalogs:                         # where users stand; looked at every 5 seconds, and at SIGHUP
+catalogs:      # where users stand; looked at every 5 seconds, and at SIGHUP
   users: {{kind: file, file: tokens.yaml, poll: 5s}}
 
-zones:                            # who may come in: tokens svc_..., hashed with this pepper, of these users
+zones:         # who may come in: these users, with tokens {_PREFIX}_... hashed with this pepper
   api: {{prefix: {_PREFIX}, peppers: [{{file: pepper}}], catalog: users}}
 
-upstreams:                        # the service behind; its certificate must hold the name in the URL
-  legacy: {{urls: ["https://localhost:{place.legacy_port}"], trust: internal}}
+upstreams:     # the service behind; its certificate must hold the name in the URL
+  legacy: {{urls: [https://localhost:{place.legacy_port}], trust: internal}}
 
-routes:                           # what goes where; a path without a route is a 404
+routes:        # what goes where; a path without a route is a 404
   - {{path: /, zone: api, upstream: legacy}}
 
-identity:                         # what the service is told; every copy that a client sends is removed
+identity:      # what the service is told; every copy that a client sends is removed
   headers: {{X-Authproxy-User: id, Remote-User: name}}
 
-ops: {{bind: "127.0.0.1:{place.ops_port}"}}    # /livez /readyz /metrics /status
-logging: {{access: access.log}}    # a line of JSON for each request; events go to standard error
+ops:           # what monitoring asks: /livez /readyz /metrics /status
+  bind: 127.0.0.1:{place.ops_port}
+
+logging:       # a line of JSON for each request; everything else goes to standard error
+  access: access.log
 """

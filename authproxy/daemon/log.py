@@ -18,6 +18,8 @@ import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 from typing_extensions import override
 
+from authproxy import events
+
 # Dropped wherever they stand in a fact's name: `set-cookie`, `client_secret`, `key_password`. Only the last word
 # counts, so that `pepper_id` and `token_age` stay.
 SECRET_WORDS = frozenset({"authorization", "cookie", "pepper", "password", "secret", "token"})
@@ -74,9 +76,9 @@ def handle_loop_exception(_loop: asyncio.AbstractEventLoop, context: Mapping[str
     if isinstance(task, asyncio.Task):
         facts["task"] = task.get_name()
     if isinstance(error, OSError):
-        get(__name__).info("connection.failed", **facts, error=error)
+        get(__name__).info(events.CONNECTION_FAILED, **facts, error=error)
     else:
-        get(__name__).error("loop.crashed", **facts, exc_info=error)
+        get(__name__).error(events.LOOP_CRASHED, **facts, exc_info=error)
 
 
 def redact(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:
@@ -119,7 +121,7 @@ def _arrange(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> Eve
     if ours:
         return {**head, "event": said, **event_dict, **head}
     # A library's sentence is no event name; it comes as a fact.
-    return {**head, "event": "library.logged", "logger": record.name, "message": said, **event_dict, **head}
+    return {**head, "event": events.LIBRARY_LOGGED, "logger": record.name, "message": said, **event_dict, **head}
 
 
 def _is_secret(name: str) -> bool:

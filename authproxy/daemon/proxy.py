@@ -28,6 +28,7 @@ _LOG: Final = log.get("authproxy.daemon")
 # How exactly deadlines are kept, and how old a line of the access log may get.
 _SWEEP: Final = 0.25
 _POLL: Final = 1.0
+_WARN_DAYS: Final = 30
 
 
 class Proxy:
@@ -49,6 +50,7 @@ class Proxy:
         self.writer: LogWriter | None = None
         self._doors: Doors
         self._sweeper: asyncio.TimerHandle | None = None
+        self._said: set[str] = set()
 
     async def start(self) -> None:
         """Take the whole road once and begin to serve.
@@ -161,9 +163,16 @@ class Proxy:
         self.services.current.runtime = runtime
         self.status.generation = runtime.generation
         self.status.not_after = {name: store.not_after for name, store in prepared.material.keystores.items()}
-        self.status.unsafe = tuple(note for note in prepared.notes if "unsafe" in note)
+        self.status.unsafe = prepared.loaded.notes
+        said, self._said = self._said, {*prepared.loaded.notes, *prepared.notes}
         for note in prepared.notes:
-            _LOG.warning(events.CONFIG_NOTED, note=note)
+            if note not in said:
+                event = events.UNSAFE_ENABLED if note in prepared.loaded.notes else events.CONFIG_NOTED
+                _LOG.warning(event, note=note)
+        for name, keystore in prepared.material.keystores.items():
+            left = keystore.days_left(self._now())
+            if left < _WARN_DAYS:
+                _LOG.warning(events.CERTIFICATE_EXPIRING, keystore=name, days=left, file=keystore.source)
 
     def _retire(self, before: Prepared, after: Prepared) -> None:
         kept = set(map(id, after.built.runtime.upstreams.values()))
@@ -202,14 +211,17 @@ class Proxy:
 
     def _sweep(self) -> None:
         """Keep deadlines: one timer for all connections instead of one per request."""
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
         now = monotonic()
         for connection in list(self.services.connections):
             if connection.line.deadline <= now:
-                connection.on_deadline()
+                try:
+                    connection.on_deadline()
+                except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop the others' clock
+                    connection.crash(error)
         for upstream in self.services.current.runtime.upstreams.values():
             upstream.sweep(now)
         self.services.journal.flush()
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
 
     async def _poll(self) -> None:
         while True:

@@ -59,6 +59,7 @@ class Exchange(Ends):
     _retried = False
     _chunked_out = False
     _waits_to_continue = False
+    _continued = False
     _pending: list[bytes] | None = None
 
     def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
@@ -148,10 +149,10 @@ class Exchange(Ends):
         if self.facts.request.http10 or head.status not in _PASSED_INTERIM:
             return
         if head.status == HTTPStatus.CONTINUE:
-            if not self._waits_to_continue:
+            if self._continued:
+                # We said it already, in the upstream's place.
                 return
-            self._waits_to_continue = False
-            self._line.set_deadline(self.facts.listener.times.body_idle)
+            self._go_on()
         self._line.send(interim_head(head))
 
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
@@ -223,8 +224,7 @@ class Exchange(Ends):
     def on_deadline(self) -> None:
         """Something took too long; what, the phase tells."""
         if self._waits_to_continue:
-            self._waits_to_continue = False
-            self._line.set_deadline(self.facts.listener.times.body_idle)
+            self._go_on()
             self._line.send(_CONTINUE)
         elif self._phase is _ANSWERING:
             self._fail(Failure.IDLE_TIMEOUT, "no byte passed for too long")
@@ -251,6 +251,13 @@ class Exchange(Ends):
         tunnel = Tunnel(self._client, self._services, self.facts, (self._route, connection), head.upgrade or b"", first)
         connection.hand_over(tunnel)
         self._client.tunnel(tunnel)
+
+    def _go_on(self) -> None:
+        """The client has been told to send its body, or is about to be."""
+        self._continued = True
+        if self._waits_to_continue:
+            self._waits_to_continue = False
+            self._line.set_deadline(self.facts.listener.times.body_idle)
 
     def _framed(self, data: bytes, *, complete: bool) -> bytes:
         return chunk(data) + LAST_CHUNK if complete else chunk(data)

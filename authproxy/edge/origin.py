@@ -37,10 +37,13 @@ class Origin:
 def origin_of(peer: Peer) -> Origin:
     """Return the origin of a peer that is believed about nothing but its own address."""
     address = peer.address.encode()
+    # A Unix socket's other end has no address to speak of.
+    known = b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\n" % (address, address) if address else b""
     return Origin(
         peer.address,
-        b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\n"
-        b"Forwarded: for=%b;proto=https" % (address, address, peer.local_port, _node(address)),
+        known
+        + b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\nForwarded: for=%b;proto=https"
+        % (peer.local_port, _node(address)),
     )
 
 

@@ -40,5 +40,7 @@ def send_refusal(
     ))  # fmt: skip
     facts.user = refusal.user
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
+    if not refusal.reason:
+        event = events.REQUEST_ANSWERED
     record(services, facts, Outcome(event, refusal.status, refusal.reason, refusal.detail), services.monotonic())
     return close

@@ -46,6 +46,7 @@ class Refusal:
 
 
 _CLASSES: Final = {
+    204: AnswerClass.OWN_PAGE,
     400: AnswerClass.BAD_REQUEST, 401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
     408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
     431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 503: AnswerClass.UNAVAILABLE, 504: AnswerClass.UPSTREAM,
@@ -114,15 +115,16 @@ def class_of(status: int) -> AnswerClass:
 def refusal_bytes(refusal: Refusal, request_id: bytes, *, head_only: bool, close: bool, hsts: bytes | None) -> bytes:
     """Return the whole response."""
     status = refusal.status
-    if status == HTTPStatus.NO_CONTENT:
-        return b"".join((status_line(status), b"X-Request-Id: %b\r\n\r\n" % request_id))
-    body = json.dumps(
-        {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id.decode("ascii")}
-    ).encode() + b"\n"  # fmt: skip
+    content, body = b"", b""
+    if status != HTTPStatus.NO_CONTENT:
+        text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id.decode("ascii")}
+        body = json.dumps(text).encode() + b"\n"
+        content = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
     return b"".join((
         status_line(status),
-        b"Date: %b\r\nContent-Type: application/json\r\nContent-Length: %d\r\nCache-Control: no-store\r\n"
-        b"X-Content-Type-Options: nosniff\r\n" % (formatdate(usegmt=True).encode(), len(body)),
+        b"Date: %b\r\n" % formatdate(usegmt=True).encode(),
+        content,
+        b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
         refusal.lines,
         b"X-Authproxy-Response: %b; id=%b\r\nX-Request-Id: %b\r\n" % (
             class_of(status).value.encode(), request_id, request_id,

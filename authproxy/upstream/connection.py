@@ -49,7 +49,8 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bodiless", "_buffer", "_chunks", "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
+        "_bodiless", "_buffer", "_chunks", "_ended",
+        "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
         "answered", "home", "idle_since", "is_idle", "write",
     )  # fmt: skip
 
@@ -64,6 +65,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._bodiless = False
         self._upgrade: bytes | None = None
         self._keep = True
+        self._ended = False
         self.is_idle = True
         """Whether a request may be written to it now; False for good once it is closing."""
         self.write: Callable[[bytes], None] = _forget
@@ -104,26 +106,26 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> bool:
         """End the exchange; return whether the connection may carry another request."""
         self._receiver = None
-        if self._state is _DONE and self._keep:
+        if self._state is _DONE and self._keep and self._transport is not None:
             self._state = _IDLE
             self.is_idle = True
         return self.is_idle
 
     def abort(self) -> None:
         """Cut the connection: the upstream must not take what it got for a whole request."""
-        self._receiver = None
-        self._state = _State.DEAD
-        self.is_idle = False
-        if self._transport is not None:
-            self._transport.abort()
+        if (transport := self._end()) is not None:
+            transport.abort()
 
     def close(self) -> None:
         """Close in good order."""
+        if (transport := self._end()) is not None:
+            transport.close()
+
+    def _end(self) -> asyncio.Transport | None:
         self._receiver = None
         self._state = _State.DEAD
         self.is_idle = False
-        if self._transport is not None:
-            self._transport.close()
+        return self._transport
 
     # ------------------------------------------------------------------ asyncio.Protocol
 
@@ -135,17 +137,14 @@ class UpstreamConnection(asyncio.Protocol):
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
-        state = self._state
-        receiver = self._receiver
+        state, receiver = self._state, self._receiver
+        self._end()
         self._transport = None
         self.write = _forget
-        self.is_idle = False
-        self._state = _State.DEAD
-        self._receiver = None
         self.home.forget(self)
         if receiver is None or state in {_DONE, _State.DEAD, _IDLE}:
             return
-        if state is _State.UNTIL_CLOSE and exc is None:
+        if state is _State.UNTIL_CLOSE and self._ended:
             receiver.on_body(b"", complete=True)
         elif state is _State.TUNNEL:
             receiver.on_failure(Failure.CLOSED, str(exc or "closed"))
@@ -153,6 +152,12 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.on_failure(Failure.TRUNCATED, str(exc or "closed before the end of the answer"))
         else:
             receiver.on_failure(Failure.CLOSED, str(exc or "closed before the answer"))
+
+    @override
+    def eof_received(self) -> bool:
+        # Over TLS this is close_notify and nothing else: the loops do not call it for a connection that was just cut.
+        self._ended = True
+        return False
 
     @override
     def pause_writing(self) -> None:
