@@ -40,7 +40,7 @@ class Zone:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderRules:
-    """Fields that a route sets or removes; lines end with CRLF, names are lower case."""
+    """Fields that a route sets or removes; lines end with CRLF, names are folded (`core.names.fold`)."""
 
     set_lines: bytes = b""
     dropped: frozenset[bytes] = frozenset()

@@ -7,7 +7,7 @@ from typing import Final
 
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.decision import AllowRules, TokenRules
-from authproxy.core.names import RequestNames
+from authproxy.core.names import RequestNames, fold
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import UserId
 from authproxy.core.route import Pattern, RouteTable
@@ -181,7 +181,7 @@ def _header_rules(parts: Parts, index: int, side: str, values: Mapping[str, Head
         if b"\r" in text or b"\n" in text or b"\0" in text:
             raise ConfigError(f"{parts.sources.loaded.where(*path)}: a header's value is one line")
         lines += b"%b: %b\r\n" % (name.encode(), text)
-    return HeaderRules(set_lines=lines, dropped=frozenset(name.lower().encode() for name in values))
+    return HeaderRules(set_lines=lines, dropped=frozenset(fold(name.encode()) for name in values))
 
 
 def _listener(parts: Parts, name: str, routes: list[Route], generation: int) -> Listener:

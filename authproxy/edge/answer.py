@@ -59,7 +59,7 @@ def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, 
 
 def _cookies(route: Route, lines: list[bytes]) -> bytes:
     """Return the Set-Cookie lines that pass: none for a cookie of ours."""
-    if route.response is not None and b"set-cookie" in route.response.dropped:
+    if route.response is not None and b"SET_COOKIE" in route.response.dropped:
         return b""
     passed = [line for line in lines if not value_of(line).lower().startswith(_OWN_COOKIE)]
     return b"".join([line + b"\r\n" for line in passed])

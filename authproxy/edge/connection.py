@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 _HEAD_END: Final = b"\r\n\r\n"
 # A catalog has its own, much shorter deadline; this one only catches a catalog without one.
 _PATIENCE: Final = 10.0
+_PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
 class ClientConnection(Carrier):
@@ -79,17 +80,22 @@ class ClientConnection(Carrier):
         self._buffer = data[end + 4 :]
         self._blank_line = False
         if end > listener.limits.head:
-            self.refuse_malformed(Malformed(431, "head too large"))
+            self.refuse_malformed(_too_large(listener, data))
             return
         head = listener.reader.read(data[:end])
         if isinstance(head, Malformed):
             self.refuse_malformed(head)
-        elif head.path == listener.health and not head.has_body:
-            self._phase = Phase.OWN
-            self.line.set_deadline(listener.times.body_idle)
-            super().data_received(data[: end + 4])
+        elif head.path == listener.health and head.method in _PAGE_METHODS and not head.has_body:
+            self._answer_own(listener, head)
         else:
             self._dispatch(runtime, listener, head)
+
+    def _answer_own(self, listener: Listener, head: RequestHead) -> None:
+        """Let aiohttp answer; it is told what was read here, so that there is one reading."""
+        self._phase = Phase.OWN
+        self.line.set_deadline(listener.times.body_idle)
+        close = b"Connection: close\r\n" if head.close else b""
+        super().data_received(b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (head.method, head.target, head.host, close))
 
     def _await_more(self, listener: Listener, data: bytes) -> None:
         if data and not self._buffer:
@@ -97,10 +103,8 @@ class ClientConnection(Carrier):
         self._buffer = data
         if data.count(b"\n") != data.count(b"\r\n"):
             self.refuse_malformed(Malformed(400, "a bare LF"))
-        elif len(data) > listener.limits.line and b"\r\n" not in data[: listener.limits.line + 2]:
-            self.refuse_malformed(Malformed(414, "request line too long"))
-        elif len(data) > listener.limits.head:
-            self.refuse_malformed(Malformed(431, "head too large"))
+        elif len(data) > listener.limits.head or (len(data) > listener.limits.line and _is_long(listener, data)):
+            self.refuse_malformed(_too_large(listener, data))
 
     def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
         services = self._services
@@ -199,3 +203,13 @@ class ClientConnection(Carrier):
             data, self._buffer = self._buffer, b""
             self.line.unhold()
             self.data_received(data)
+
+
+def _is_long(listener: Listener, data: bytes) -> bool:
+    """Tell whether the request line is longer than it may be, whether or not its end has come."""
+    return data.find(b"\r\n", 0, listener.limits.line + 2) < 0
+
+
+def _too_large(listener: Listener, data: bytes) -> Malformed:
+    """Return the refusal of a head that is too large, for the part of it that is."""
+    return Malformed(414, "request line too long") if _is_long(listener, data) else Malformed(431, "head too large")

@@ -11,13 +11,17 @@ class Ends:
     """To the client."""
     _connection: UpstreamConnection | None = None
     """To the upstream; None while there is none."""
+    _is_held_back = False
+    """The upstream does not take what the client sends."""
 
     def pause_request(self) -> None:
         """The upstream is slower than the client."""
+        self._is_held_back = True
         self._line.hold()
 
     def resume_request(self) -> None:
         """The upstream takes bytes again."""
+        self._is_held_back = False
         self._line.unhold()
 
     def pause_answer(self) -> None:

@@ -11,6 +11,7 @@ from authproxy.edge.client import Client
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
+from authproxy.edge.gate import is_repeatable
 from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
@@ -21,8 +22,6 @@ from authproxy.runtime import Route
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure
 
-# RFC 9110, 9.2.2.
-_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _PASSED_INTERIM: Final = frozenset({HTTPStatus.CONTINUE.value, HTTPStatus.EARLY_HINTS.value})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE_AFTER: Final = 1.0
@@ -228,6 +227,8 @@ class Exchange(Ends):
             self._line.send(_CONTINUE)
         elif self._phase is _ANSWERING:
             self._fail(Failure.IDLE_TIMEOUT, "no byte passed for too long")
+        elif self._is_held_back:
+            self._fail(Failure.IDLE_TIMEOUT, "the upstream does not take the body")
         elif not self.request_done and self._connection is not None:
             self.discard()
             self._client.refuse(self.facts, Refusal(status=408, reason="body-timeout", close=True))
@@ -276,11 +277,8 @@ class Exchange(Ends):
 
     def _may_retry(self, failure: Failure) -> bool:
         """Once, on a fresh connection, and only where doing it twice is doing it once."""
-        request = self.facts.request
-        return (
-            failure is Failure.CLOSED and not self._retried and self._phase is _WAITING
-            and not request.has_body and request.method in _IDEMPOTENT and request.upgrade is None
-        )  # fmt: skip
+        fresh = failure is Failure.CLOSED and not self._retried and self._phase is _WAITING
+        return fresh and is_repeatable(self.facts.request)
 
     def _fail(self, failure: Failure, detail: str) -> None:
         failures = self._route.upstream.stats.failures

@@ -4,12 +4,16 @@ Delete first, then set: `names.RequestNames` has dropped every spelling of what 
 """
 
 from collections.abc import Sequence
+from typing import Final
 
-from authproxy.core.bearer import token_of
 from authproxy.core.decision import Allow
+from authproxy.core.names import fold
 from authproxy.edge.facts import Facts
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route, Runtime
+
+# Looser than what authenticates: a reader behind us may take what we do not.
+_SCHEMES: Final = frozenset({b"bearer", b"token"})
 
 
 def upstream_head(facts: Facts, route: Route) -> bytes | None:
@@ -86,13 +90,13 @@ def _identity_value(what: IdentityValue, allow: Allow) -> bytes:
 
 def without(rules: HeaderRules, lines: Sequence[bytes]) -> Sequence[bytes]:
     """Return the lines without those that a route sets or removes."""
-    return [line for line in lines if line.partition(b":")[0].lower() not in rules.dropped]
+    return [line for line in lines if fold(line.partition(b":")[0]) not in rules.dropped]
 
 
 def carries_our_token(authorization: bytes, prefixes: tuple[bytes, ...]) -> bool:
     """Tell whether an Authorization value holds a token of any of our zones, whole or broken."""
-    text = token_of(authorization)
-    return text is not None and text.lower().startswith(prefixes)
+    scheme, _, rest = authorization.lower().replace(b"\t", b" ").partition(b" ")
+    return scheme in _SCHEMES and rest.lstrip(b" ").startswith(prefixes)
 
 
 def _credentials(facts: Facts, route: Route) -> bytes:
@@ -100,12 +104,12 @@ def _credentials(facts: Facts, route: Route) -> bytes:
     head = facts.request
     dropped = frozenset[bytes]() if route.request is None else route.request.dropped
     lines = b""
-    if head.authorization is not None and b"authorization" not in dropped:
+    if head.authorization is not None and b"AUTHORIZATION" not in dropped:
         # On a route with a zone the field has just been read as our token; on a public one it may be anybody's.
         ours = route.zone is not None or carries_our_token(head.authorization, facts.runtime.prefixes)
         if route.forward_credentials or not ours:
             lines = b"Authorization: %b\r\n" % head.authorization
-    if head.cookies is not None and b"cookie" not in dropped:
+    if head.cookies is not None and b"COOKIE" not in dropped:
         lines += b"Cookie: %b\r\n" % head.cookies
     return lines
 

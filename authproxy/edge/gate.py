@@ -10,6 +10,7 @@ from authproxy.http1.request import RequestHead
 from authproxy.runtime import Listener, Route
 
 _NEVER: Final = frozenset({b"CONNECT", b"TRACE"})
+_IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}").fullmatch
 
 # Hosts as clients write them, mapped to their folded form without port. Bounded: a client can write any number.
@@ -33,11 +34,13 @@ def accepted_id(value: bytes | None) -> bytes | None:
     return value if value is not None and _REQUEST_ID(value) is not None else None
 
 
-def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:
+def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # noqa: C901  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
     if method in _NEVER:
         return Refusal(status=405, reason="method-never-allowed")
+    if head.path == listener.health:
+        return Refusal(status=405, reason="method-not-allowed", lines=b"Allow: GET, HEAD\r\n", close=head.has_body)
     decoded, unusual = head.path, _USUAL
     if worth_a_look(decoded) is not None:
         path = read_path(decoded)
@@ -69,3 +72,8 @@ def check_body(route: Route, head: RequestHead) -> Refusal | None:
     if route.max_body is not None and head.content_length > route.max_body:
         return Refusal(status=413, reason="body-too-large", close=True)
     return None
+
+
+def is_repeatable(head: RequestHead) -> bool:
+    """Tell whether sending a request a second time does what sending it once does (RFC 9110, 9.2.2)."""
+    return head.method in _IDEMPOTENT and not head.has_body and head.upgrade is None

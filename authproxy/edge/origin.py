@@ -1,5 +1,6 @@
 """Where a request comes from, as upstreams are told: the socket's word, or a trusted proxy's."""
 
+import re
 from typing import Final
 
 from authproxy.core.decision import Network, is_within, read_address
@@ -57,7 +58,7 @@ def origin_behind(peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tup
     for name, value in forwarded:
         said.setdefault(name, []).append(value)
     chain = [part.strip() for part in b",".join(said.get(b"x-forwarded-for", [])).split(b",")][-_MAX_CHAIN:]
-    chain = [part for part in chain if part]
+    chain = [part for part in chain if part] or _chain_of(said.get(b"forwarded", []))
     client = _client(chain, peer.address, trusted)
     proto = said.get(b"x-forwarded-proto", [b""])[-1].lower()
     port = said.get(b"x-forwarded-port", [b""])[-1]
@@ -72,6 +73,17 @@ def origin_behind(peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tup
         )
     )  # fmt: skip
     return Origin(client, rest, host if host and not host.translate(None, _HOST_BYTES) else None)
+
+
+# One element of Forwarded (RFC 7239, 4) by its `for`: an address, bracketed if it is IPv6, with or without port.
+_FOR: Final = re.compile(rb'(?i)(?:^|;)[ \t]*for="?\[?([0-9a-f.:]*?)\]?(?::[0-9]{1,5})?"?[ \t]*(?:;|$)').search
+
+
+def _chain_of(values: list[bytes]) -> list[bytes]:
+    """Return the addresses that Forwarded names; an element without one stands as what is no address."""
+    parts = b",".join(values).split(b",")[-_MAX_CHAIN:] if values else []
+    found = [_FOR(part.strip(b" \t")) for part in parts]
+    return [b"unknown" if match is None else match[1] for match in found]
 
 
 def _client(chain: list[bytes], peer: str, trusted: tuple[Network, ...]) -> str:

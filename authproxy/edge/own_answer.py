@@ -35,9 +35,7 @@ def send_refusal(
         isinstance(body, ChunkedReader) or body.left > _SKIPPED_BODY or head.expect_continue
     )  # fmt: skip
     close = refusal.close or head.close or unread or services.current.draining
-    line.send(refusal_bytes(
-        refusal, facts.request_id, head_only=head.method == b"HEAD", close=close, hsts=facts.listener.hsts
-    ))  # fmt: skip
+    line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts))
     facts.user = refusal.user
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
     if not refusal.reason:

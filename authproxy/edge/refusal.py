@@ -13,6 +13,8 @@ from typing import Final
 
 from authproxy.core.decision import Deny, Reason
 from authproxy.edge.answer import status_line
+from authproxy.edge.page import LINES, PAGES, page, wants_page
+from authproxy.http1.request import RequestHead
 
 
 @unique
@@ -112,18 +114,14 @@ def class_of(status: int) -> AnswerClass:
     return _CLASSES.get(status, fallback)
 
 
-def refusal_bytes(refusal: Refusal, request_id: bytes, *, head_only: bool, close: bool, hsts: bytes | None) -> bytes:
-    """Return the whole response."""
+def refusal_bytes(refusal: Refusal, head: RequestHead, request_id: bytes, *, close: bool, hsts: bytes | None) -> bytes:
+    """Return the whole response: a page for a person's browser, JSON for everybody else."""
     status = refusal.status
-    content, body = b"", b""
-    if status != HTTPStatus.NO_CONTENT:
-        text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id.decode("ascii")}
-        body = json.dumps(text).encode() + b"\n"
-        content = b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body)
+    lines, body = _content(status, head, request_id.decode("ascii"))
     return b"".join((
         status_line(status),
         b"Date: %b\r\n" % formatdate(usegmt=True).encode(),
-        content,
+        lines,
         b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
         refusal.lines,
         b"X-Authproxy-Response: %b; id=%b\r\nX-Request-Id: %b\r\n" % (
@@ -131,5 +129,19 @@ def refusal_bytes(refusal: Refusal, request_id: bytes, *, head_only: bool, close
         ),
         hsts or b"",
         b"Connection: close\r\n\r\n" if close else b"\r\n",
-        b"" if head_only else body,
+        b"" if head.method == b"HEAD" else body,
     ))  # fmt: skip
+
+
+def _content(status: int, head: RequestHead, request_id: str) -> tuple[bytes, bytes]:
+    """Return the lines about the body, and the body."""
+    if status == HTTPStatus.NO_CONTENT:
+        return b"", b""
+    if status in PAGES and wants_page(head):
+        body = page(status, _NAMES[status], _MESSAGES[status], request_id)
+        lines = LINES
+    else:
+        text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id}
+        body = json.dumps(text).encode() + b"\n"
+        lines = b"Content-Type: application/json\r\n"
+    return lines + b"Content-Length: %d\r\n" % len(body), body

@@ -127,8 +127,6 @@ class UpstreamConnection(asyncio.Protocol):
         self.is_idle = False
         return self._transport
 
-    # ------------------------------------------------------------------ asyncio.Protocol
-
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
@@ -189,8 +187,6 @@ class UpstreamConnection(asyncio.Protocol):
         elif state is _DONE:
             # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
             self._keep = False
-
-    # ------------------------------------------------------------------ reading answers
 
     def _read_head(self, data: bytes) -> None:
         end = data.find(_HEAD_END)

@@ -182,7 +182,7 @@ def test_a_well_formed_host_passes_as_it_is(wire, upstream, host):
         b"Host: a:b\r\n", b"Host: a:-1\r\n", b"Host: a:123456\r\n", b"Host: a:80:80\r\n", b"Host: :80\r\n", b"Host: a?b\r\n",
         b"Host: a#b\r\n", b"Host: [::1\r\n", b"Host: ::1\r\n", b"Host: [::1]x\r\n", b"Host: [::g]\r\n", b"Host: \xe9\r\n",
         b'Host: "a"\r\n', b"Host: a\\b\r\n", b"Host: a\t\r\nHost: b\r\n", b"Host: <a>\r\n", b"Host: a;b\r\n",
-        b"Host: %61\r\n" b"Host: %61\r\n",
+        b"Host: %61\r\n",
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("version", [b"1.0", b"1.1"])

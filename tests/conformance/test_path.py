@@ -12,7 +12,7 @@ REFUSED = [
     "/a/%2e./b", "/%252e%252e/a", "/a/%252e/b", "/a/%25%32%65/b", "/a/..;x/b", "/a/..;/b", "/a/.;x=1/b", "/..;",
     "/a/%2e%2e;x/b", "/a/..%3bx/b", "/a/%2e%2e%3b/b",
     # separators in disguise
-    "/a%2fb", "/a%2Fb", "/a%252fb", "/a%252Fb", "/a%25%32%66b", "/a%5cb", "/a%5Cb", "/a%255cb", "/a\\b", "\\a", "/\\a",
+    "/a%2fb", "/a%2Fb", "/a%252fb", "/a%252Fb", "/a%25%32%66b", "/a%5cb", "/a%5Cb", "/a%255cb", "/a\\b", "/\\a",
     "/a/..\\b", "/a/..%5cb", "/a/..%2fb", "/%2fa", "/%2f%2fa", "/a%2f",
     # ends of strings and control bytes
     "/a%00b", "/a%2500b", "/%00", "/a%0ab", "/a%0d%0ab", "/a%09b", "/a%1fb", "/a%7fb",
@@ -95,13 +95,13 @@ def test_a_prefix_opens_itself_and_what_is_below(wire, upstream, target):
     assert upstream.request().target == target.encode()
 
 
-@pytest.mark.parametrize(("target", "status"), [("/exact", 200), ("/exact?x", 200), ("/exact/", 405), ("/exactly", 405)])
+@pytest.mark.parametrize(
+    ("target", "status"),
+    [("/exact", 405), ("/exact?x", 405), ("/ex%61ct", 405), ("/exact/", 200), ("/exact/x", 200), ("/exactly", 200)],
+)
 def test_an_exact_route_is_its_path_alone(wire, upstream, target, status):
-    """PURGE is listed there; elsewhere a body is not asked for, so a look at the method tells which route it was."""
-    answer = wire.ask(request(f"PURGE {target} HTTP/1.1"))
-
-    assert answer.status == (status if target.startswith("/exact?") or target == "/exact" else 200)
-    assert wire.ask(request("GET /exact HTTP/1.1")).status == 405
+    """The exact route takes PURGE only, so a GET tells which route it was."""
+    assert wire.ask(request(f"GET {target} HTTP/1.1")).status == status
 
 
 @pytest.mark.parametrize(

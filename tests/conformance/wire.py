@@ -130,7 +130,7 @@ class Wire:
     def _head(self) -> Answer:
         line, *lines = self._until(b"\r\n\r\n").split(b"\r\n")
         version, status, _ = line.split(b" ", 2)
-        assert version == b"HTTP/1.1", line
+        assert version in {b"HTTP/1.1", b"HTTP/1.0"}, line
         fields = []
         for one in lines:
             name, colon, value = one.partition(b":")

@@ -457,9 +457,14 @@ class Running:
 
     def rss(self) -> int:
         """Resident memory in bytes."""
-        found = re.search(r"VmRSS:\s+(\d+) kB", Path(f"/proc/{self.pid}/status").read_text())
-        assert found is not None
-        return int(found[1]) * 1024
+        return self._figure(r"VmRSS:\s+(\d+) kB") * 1024
+
+    def threads(self) -> int:
+        return self._figure(r"Threads:\s+(\d+)")
+
+    def _figure(self, pattern: str) -> int:
+        found = re.search(pattern, Path(f"/proc/{self.pid}/status").read_text())
+        return 0 if found is None else int(found[1])
 
     def ops(self, path: str) -> Answer:
         connection = http.client.HTTPConnection("127.0.0.1", self.house.ops_port, timeout=10)

@@ -176,6 +176,8 @@ def test_a_taken_ops_port_stops_the_start(house):
 
     assert code != 0
     assert f"127.0.0.1:{house.ops_port}" in running.stderr()
+    assert "proxy.started" not in running.stderr()
+    assert "Traceback" not in running.stderr()
     assert house.refuses()
 
 

@@ -1,0 +1,22 @@
+-- Repeats the heads in the file that is its first argument, in turn, and reports as one line of JSON.
+
+local requests, at = {}, 0
+
+function init(args)
+  local file = assert(io.open(args[1], "rb"))
+  for head in file:read("*a"):gmatch(".-\r\n\r\n") do
+    requests[#requests + 1] = head
+  end
+  file:close()
+end
+
+function request()
+  at = at % #requests + 1
+  return requests[at]
+end
+
+function done(summary)
+  local errors = summary.errors
+  io.write(string.format('\n{"answers":%d,"refused":%d,"broken":%d}\n', summary.requests, errors.status,
+    errors.connect + errors.read + errors.write + errors.timeout))
+end

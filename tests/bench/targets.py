@@ -1,0 +1,166 @@
+"""The proxies that are measured, each as its operator would set it up for this work and one core."""
+
+import os
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, TypeAlias
+
+from tests.bench.material import UPSTREAM_NAME, Material
+from tests.bench.processes import Crew, StartError, free_ports, version_of
+from tests.bench.templates import PEERS, fill, user_line
+from tests.bench.upstream import Upstream
+
+_BUILD_SECONDS: Final = 300
+_SOCKET_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Target:
+    """A proxy at work."""
+
+    name: str
+    port: int
+    processes: tuple[subprocess.Popen[bytes], ...]
+    """Its own and those it cannot do without; what these start counts as well."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Site:
+    """Where targets are started."""
+
+    crew: Crew
+    material: Material
+    upstream: Upstream
+    core: int
+
+    def start(self, name: str, command: list[str | Path], port: int) -> Target:
+        """Start a target of one program and wait until it listens."""
+        process = self.crew.start(name, command, self.core)
+        self.crew.wait_for(name, process, port)
+        return Target(name=name, port=port, processes=(process,))
+
+
+Starter: TypeAlias = Callable[[Site, str], Target]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Kind:
+    """A proxy that may be measured."""
+
+    start: Starter
+    about: str
+    needs: str = ""
+    """The program that must be installed."""
+    version: tuple[str, ...] = ()
+    """The command that tells the version of that program."""
+
+    @property
+    def is_here(self) -> bool:
+        """Whether it can be started on this machine."""
+        return not self.needs or shutil.which(self.needs) is not None
+
+    def full_name(self) -> str:
+        """Return what it is, with its version."""
+        version = version_of(self.version) if self.version else ""
+        return f"{self.about} ({self.needs} {version})" if version else self.about
+
+
+def _start_authproxy(site: Site, name: str) -> Target:
+    port, ops_port = free_ports(2)
+    folder = site.material.folder
+    path = folder / "authproxy.yaml"
+    path.write_text(product_config(port, ops_port, site.upstream.port))
+    return site.start(name, [sys.executable, "-m", "authproxy", "run", "-c", path], port)
+
+
+def product_config(port: int, ops_port: int, upstream_port: int) -> str:
+    """Return authproxy's configuration for this work; it stands beside the material."""
+    return f"""\
+version: 1
+workers: 1
+keystores:   {{main: {{file: server.pem}}}}
+truststores: {{internal: {{file: ca.pem}}}}
+listeners:   {{public: {{bind: "127.0.0.1:{port}", keystore: main, tls: {{minimum: "1.3"}}}}}}
+catalogs:    {{users: {{kind: file, file: tokens.yaml}}}}
+zones:       {{api: {{prefix: svc, peppers: [{{file: pepper}}], catalog: users}}}}
+upstreams:
+  service: {{urls: ["https://127.0.0.1:{upstream_port}"], trust: internal, server_name: {UPSTREAM_NAME}}}
+routes:      [{{path: /, zone: api, upstream: service}}]
+identity:    {{headers: {{X-User-Id: id}}}}
+ops:         {{bind: "127.0.0.1:{ops_port}"}}
+logging:     {{access: ./access.log}}
+"""
+
+
+def _start_naive(site: Site, name: str) -> Target:
+    (port,) = free_ports(1)
+    command: list[str | Path] = [
+        sys.executable,
+        PEERS / "naive.py",
+        site.material.folder,
+        str(port),
+        str(site.upstream.port),
+    ]
+    return site.start(name, command, port)
+
+
+def _start_go(site: Site, name: str) -> Target:
+    program = site.material.folder / "reverse_proxy"
+    # Nothing is fetched: the source needs the standard library only.
+    environ = {**os.environ, "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
+    built = subprocess.run(
+        ["go", "build", "-o", program, PEERS / "reverse_proxy.go"],
+        cwd=site.material.folder, env=environ, timeout=_BUILD_SECONDS, capture_output=True, text=True,
+    )  # fmt: skip
+    if built.returncode:
+        raise StartError(f"{name} cannot be built: {built.stderr.strip()}")
+    (port,) = free_ports(1)
+    return site.start(name, [program, site.material.folder, str(port), str(site.upstream.port)], port)
+
+
+def _start_static(configuration: str) -> Starter:
+    def start(site: Site, name: str) -> Target:
+        (port,) = free_ports(1)
+        folder = site.material.folder
+        values = {"user": user_line(), "port": port, "upstream": site.upstream.port, "folder": folder}
+        return site.start(name, [*fill(configuration, folder / name, values)], port)
+
+    return start
+
+
+def _start_auth_request(site: Site, name: str) -> Target:
+    (port,) = free_ports(1)
+    folder = site.material.folder
+    path = folder / "verifier.sock"
+    verifier = site.crew.start("verifier", [sys.executable, PEERS / "verifier.py", folder, path], site.core)
+    ends = time.monotonic() + _SOCKET_SECONDS
+    while not path.is_socket():
+        if verifier.poll() is not None or time.monotonic() > ends:
+            raise StartError(f"{name} has no verifier: {site.crew.said('verifier')}")
+        time.sleep(0.01)
+    values = {"user": user_line(), "port": port, "upstream": site.upstream.port, "verifier": path}
+    proxy = site.start(name, [*fill("nginx_auth_request.conf", folder / name, values)], port)
+    return Target(name=name, port=port, processes=(*proxy.processes, verifier))
+
+
+_NGINX: Final = ("nginx", "-v")
+KINDS: Final[Mapping[str, Kind]] = {
+    "authproxy": Kind(start=_start_authproxy, about="one worker, access log on"),
+    "naive": Kind(start=_start_naive, about="aiohttp's application and client session on asyncio"),
+    "nginx-auth-request": Kind(
+        start=_start_auth_request,
+        about="auth_request, tokens verified by an aiohttp daemon",
+        needs="nginx",
+        version=_NGINX,
+    ),
+    "nginx-map": Kind(start=_start_static("nginx_map.conf"), about="a list of tokens", needs="nginx", version=_NGINX),
+    "haproxy-map": Kind(
+        start=_start_static("haproxy_map.cfg"), about="a list of tokens", needs="haproxy", version=("haproxy", "-v")
+    ),
+    "go": Kind(start=_start_go, about="httputil.ReverseProxy, tokens verified", needs="go", version=("go", "version")),
+}

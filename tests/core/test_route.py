@@ -1,0 +1,104 @@
+"""Routes against a naive model: every route is looked at, the best one is taken."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authproxy.core.route import NoRoute, Pattern, RouteTable
+
+HOSTS = ["a.test", "b.a.test", "c.b.a.test", "test", "x", "[::1]"]
+SEGMENTS = ["a", "b", "ab", "a b", "é"]
+PATTERN_PATHS = st.lists(st.sampled_from(["a", "b", "ab"]), max_size=3).map(lambda parts: "/" + "/".join(parts))
+PATTERNS = st.builds(
+    Pattern,
+    st.sampled_from([None, "a.test", "b.a.test", "*.a.test", "*.test", "*.b.a.test"]),
+    st.builds(lambda path, slash: path if path == "/" else path + slash, PATTERN_PATHS, st.sampled_from(["", "/"])),
+    st.booleans(),
+)
+PATHS = st.builds(
+    lambda parts, slash: ("/" + "/".join(parts) + (slash if parts else "")).encode(),
+    st.lists(st.sampled_from(SEGMENTS), max_size=5),
+    st.sampled_from(["", "/"]),
+)
+
+
+def matches_host(pattern: str | None, host: str) -> int | None:
+    """How exact the match is; None when there is none."""
+    if pattern is None:
+        return 0
+    if pattern.startswith("*."):
+        return len(pattern) if host.endswith(pattern[1:]) and len(host) >= len(pattern) else None
+    return 1000 if host == pattern else None
+
+
+def matches_path(pattern: Pattern, path: bytes) -> int | None:
+    """How exact the match is; None when there is none."""
+    own = pattern.path.encode()
+    if pattern.exact:
+        return 1000 if path == own else None
+    own = own.rstrip(b"/")
+    return len(own) if path == own or path.startswith(own + b"/") else None
+
+
+def model(patterns: list[Pattern], host: str, path: bytes) -> object:
+    """The best of all routes: by host first, then by path."""
+    best: tuple[int, int, int] | None = None
+    known = False
+    for number, pattern in enumerate(patterns):
+        by_host = matches_host(pattern.host, host)
+        if by_host is None:
+            continue
+        known = True
+        by_path = matches_path(pattern, path)
+        if by_path is not None and (best is None or (by_host, by_path) > best[:2]):
+            best = (by_host, by_path, number)
+    if best is not None:
+        return best[2]
+    return NoRoute.NO_MATCH if known else NoRoute.UNKNOWN_HOST
+
+
+def unique(patterns: list[Pattern]) -> list[Pattern]:
+    """One route for one host and path, as the configuration demands."""
+    seen = {}
+    for one in patterns:
+        seen.setdefault((one.host, one.path if one.exact else one.path.rstrip("/"), one.exact), one)
+    return list(seen.values())
+
+
+@given(st.lists(PATTERNS, max_size=8).map(unique), st.sampled_from(HOSTS), PATHS)
+def test_the_table_agrees_with_the_model(patterns, host, path):
+    """Exact host before the longest wildcard before none; then the exact path, then the longest prefix."""
+    table = RouteTable([(pattern, number) for number, pattern in enumerate(patterns)])
+    wanted = model(patterns, host, path)
+    if not patterns:
+        wanted = NoRoute.UNKNOWN_HOST
+
+    assert table.find(host, path) == wanted
+
+
+@pytest.mark.parametrize(
+    ("path", "found"),
+    [(b"/a", True), (b"/a/", True), (b"/a/b", True), (b"/ab", False), (b"/", False), (b"/A", False), (b"/x/a", False), (b"/a//", True)],
+)
+@pytest.mark.parametrize("pattern", ["/a", "/a/"])
+def test_a_prefix_is_matched_by_whole_segments(pattern, path, found):
+    """With or without a slash at the end of the pattern."""
+    table = RouteTable([(Pattern(None, pattern), "route")])
+
+    assert table.find("x", path) == ("route" if found else NoRoute.NO_MATCH)
+
+
+@pytest.mark.parametrize("falsy", [0, "", None])
+def test_a_route_is_found_whatever_it_is(falsy):
+    """A route that counts as false is a route."""
+    table = RouteTable([(Pattern(None, "/"), falsy)])
+    if falsy is None:
+        # None stands for "there is none" in the table.
+        return
+
+    assert table.find("x", b"/") == falsy
+
+
+def test_no_routes_lead_nowhere():
+    """No route, no way through."""
+    assert RouteTable([]).find("x", b"/") is NoRoute.UNKNOWN_HOST

@@ -1,0 +1,192 @@
+"""What is counted is readable by Prometheus, under the names that operators were told."""
+
+import asyncio
+from bisect import bisect_left
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.exposition import generate_latest
+from prometheus_client.parser import text_string_to_metric_families
+
+from authproxy import events
+from authproxy.core.stats import BUCKETS, Stats
+from authproxy.daemon.metrics import ProxyCollector
+from authproxy.daemon.status import Stage, Status
+from authproxy.edge.access_log import AccessLog
+from authproxy.edge.services import Services
+from authproxy.runtime import Current, Runtime
+from authproxy.upstream.pool import Endpoint, Upstream, UpstreamTimes
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+DOCUMENTED = {value for name, value in vars(events).items() if name.startswith("METRIC_")}
+
+
+class Source:
+    """A process in which something of everything has happened."""
+
+    def __init__(self):
+        self.stats = Stats()
+        self.status = Status(started=NOON, stage=Stage.SERVING, generation=7)
+        times = UpstreamTimes(connect=1, response_head=1, idle=1)
+        legacy = Upstream("legacy", [Endpoint(host="127.0.0.1", port=1)], times, self.stats.upstream("legacy"), print)
+        runtime = Runtime(generation=7, listeners={}, zones={}, upstreams={"legacy": legacy}, identity=())
+        self.services = Services(
+            current=Current(runtime),
+            journal=AccessLog(None),
+            spawn=print,
+            monotonic=lambda: 0.0,
+            now=lambda: NOON,
+            on_crash=print,
+            stats=self.stats,
+        )
+        route = self.stats.route('a "quoted"\\ route\n', "api")
+        route.statuses.update({200: 3, 401: 2})
+        route.reasons["no-credential"] = 2
+        # 0.4 ms, 3 ms and 99 s, each in its bucket.
+        for seconds in (0.0004, 0.003, 99.0):
+            route.duration.counts[bisect_left(BUCKETS, seconds)] += 1
+            route.duration.total += seconds
+        route.received_bytes, route.sent_bytes = 11, 22
+        upstream = self.stats.upstream("legacy")
+        upstream.connects, upstream.connect_failures, upstream.reused, upstream.retries = 5, 1, 4, 2
+        upstream.failures["upstream-refused"] = 1
+        listener = self.stats.listener("public")
+        listener.accepted, listener.handshakes = 9, 8
+        listener.handshake_failures["timeout"] = 1
+        self.status.note("config", NOON)
+        self.status.note("trust", NOON, "ca.pem: bad")
+        self.status.records["users"], self.status.rejected["users"] = 3, 1
+        self.status.not_after["main"] = NOON + timedelta(hours=1)
+        self.status.unsafe = ("one", "two")
+
+    def lines_dropped(self):
+        return 6
+
+    def now(self):
+        return NOON
+
+
+@pytest.fixture
+def source():
+    return Source()
+
+
+@pytest.fixture
+def scrape(source):
+    """`scrape()` returns the families as a Prometheus would read them."""
+    registry = CollectorRegistry()
+    registry.register(ProxyCollector(source))
+    return lambda: list(text_string_to_metric_families(generate_latest(registry).decode()))
+
+
+@pytest.fixture
+def value(scrape):
+    """`value(sample, **labels)` returns one value of a scrape, or None."""
+
+    def find(name, **labels):
+        for family in scrape():
+            for sample in family.samples:
+                if sample.name == name and sample.labels == labels:
+                    return sample.value
+        return None
+
+    return find
+
+
+def test_every_family_is_documented_and_every_documented_one_is_there(scrape):
+    """Operators rely on the names in `events`."""
+    assert {family.name for family in scrape()} == DOCUMENTED
+
+
+def test_every_family_says_what_it_is(scrape):
+    """A sentence and a type, none of them unknown."""
+    for family in scrape():
+        assert family.documentation.endswith("."), family.name
+        assert family.type in {"counter", "gauge", "histogram"}, family.name
+
+
+def test_names_follow_the_house(scrape):
+    """Counters end in `_total`, and everything is ours."""
+    for family in scrape():
+        assert family.name.startswith("authproxy_")
+        if family.type == "counter":
+            assert all(sample.name.endswith(("_total", "_created")) for sample in family.samples)
+
+
+def test_no_series_appears_twice(scrape):
+    """A Prometheus would refuse the whole scrape."""
+    seen = [(sample.name, tuple(sorted(sample.labels.items()))) for family in scrape() for sample in family.samples]
+
+    assert len(seen) == len(set(seen))
+
+
+def test_requests_are_told_by_route_and_status(value):
+    """Names of routes survive whatever stands in them."""
+    labels = {"route": 'a "quoted"\\ route\n', "zone": "api"}
+
+    assert value("authproxy_requests_total", **labels, status="200") == 3
+    assert value("authproxy_refusals_total", **labels, reason="no-credential") == 2
+    assert value("authproxy_request_body_bytes_total", **labels) == 11
+    assert value("authproxy_answer_body_bytes_total", **labels) == 22
+
+
+def test_requests_without_a_route_are_counted_too(source, value):
+    """Under empty names."""
+    source.stats.unrouted.statuses[404] = 5
+    source.stats.unrouted.reasons["no-route"] = 5
+
+    assert value("authproxy_requests_total", route="", zone="", status="404") == 5
+    assert value("authproxy_refusals_total", route="", zone="", reason="no-route") == 5
+
+
+def test_histograms_are_cumulative(value):
+    """What is below a bound is below all higher ones; the last bucket has everything."""
+    labels = {"route": 'a "quoted"\\ route\n', "zone": "api"}
+    name = "authproxy_request_duration_seconds"
+
+    assert value(f"{name}_bucket", **labels, le="0.0005") == 1
+    assert value(f"{name}_bucket", **labels, le="0.001") == 1
+    assert value(f"{name}_bucket", **labels, le="0.005") == 2
+    assert value(f"{name}_bucket", **labels, le="30.0") == 2
+    assert value(f"{name}_bucket", **labels, le="+Inf") == 3
+    assert value(f"{name}_count", **labels) == 3
+    assert value(f"{name}_sum", **labels) == pytest.approx(99.0034)
+
+
+def test_reloads_are_told_by_part(value):
+    """How often, how it ended last, and when."""
+    assert value("authproxy_reload_total", part="config", result="ok") == 1
+    assert value("authproxy_reload_total", part="trust", result="failed") == 1
+    assert value("authproxy_config_last_reload_success", part="config") == 1
+    assert value("authproxy_config_last_reload_success", part="trust") == 0
+    assert value("authproxy_config_last_reload_timestamp_seconds", part="config") == NOON.timestamp()
+    assert value("authproxy_config_generation") == 7
+
+
+def test_the_rest_has_its_figures(value):
+    """Upstreams, listeners, catalogs, certificates, unsafe wishes, lost lines."""
+    assert value("authproxy_upstream_connects_total", upstream="legacy") == 5
+    assert value("authproxy_upstream_connect_failures_total", upstream="legacy") == 1
+    assert value("authproxy_upstream_reuses_total", upstream="legacy") == 4
+    assert value("authproxy_upstream_retries_total", upstream="legacy") == 2
+    assert value("authproxy_upstream_failures_total", upstream="legacy", reason="upstream-refused") == 1
+    assert value("authproxy_upstream_idle_connections", upstream="legacy") == 0
+    assert value("authproxy_connections_accepted_total", listener="public") == 9
+    assert value("authproxy_handshakes_total", listener="public", result="ok") == 8
+    assert value("authproxy_handshakes_total", listener="public", result="timeout") == 1
+    assert value("authproxy_connections") == 0
+    assert value("authproxy_catalog_records", catalog="users") == 3
+    assert value("authproxy_catalog_rejected_rows", catalog="users") == 1
+    assert value("authproxy_cert_expiry_seconds", keystore="main") == 3600
+    assert value("authproxy_unsafe_settings") == 2
+    assert value("authproxy_access_log_dropped_total") == 6
+
+
+async def test_a_scrape_may_come_while_everything_is_counted(source, scrape):
+    """New routes and reasons appear between two scrapes, without a stop."""
+    before = len([sample for family in scrape() for sample in family.samples])
+    source.stats.route("new", "api").statuses[200] = 1
+    await asyncio.sleep(0)
+
+    assert len([sample for family in scrape() for sample in family.samples]) > before

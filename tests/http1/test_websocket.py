@@ -1,0 +1,54 @@
+"""Frame boundaries in a stream that passes by (RFC 6455, 5.2)."""
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
+
+
+def frame(size: int, *, masked: bool, form: int, first: int) -> bytes:
+    """A frame with so much payload; `form` 0 is the shortest way to say how much."""
+    bit = 0x80 if masked else 0
+    if form == 2 or size > 0xFFFF:
+        head = bytes((first, bit | 127)) + size.to_bytes(8, "big")
+    elif form == 1 or size > 125:
+        head = bytes((first, bit | 126)) + size.to_bytes(2, "big")
+    else:
+        head = bytes((first, bit | size))
+    return head + (b"mask" if masked else b"") + b"x" * size
+
+
+FRAMES = st.lists(
+    st.builds(
+        frame,
+        st.one_of(st.integers(0, 300), st.sampled_from([125, 126, 127, 65_535, 65_536])),
+        masked=st.booleans(), form=st.integers(0, 2), first=st.integers(0, 255),
+    ),
+    max_size=4,
+)  # fmt: skip
+
+
+@given(FRAMES, st.lists(st.integers(0, 10**6), max_size=10))
+def test_it_stands_at_a_boundary_exactly_between_frames(frames, cuts):
+    """Wherever the bytes are cut."""
+    data = b"".join(frames)
+    boundaries = {0}
+    for one in frames:
+        boundaries.add(max(boundaries) + len(one))
+    places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)} | boundaries)
+    tracker = FrameTracker()
+    assert tracker.at_boundary
+
+    for begin, end in zip(places, places[1:], strict=False):
+        tracker.feed(data[begin:end])
+        assert tracker.at_boundary == (end in boundaries)
+
+
+def test_a_close_frame_is_a_whole_frame():
+    """Unmasked, final, with its code; the tracker takes it for one frame."""
+    assert close_frame(GOING_AWAY) == b"\x88\x02\x03\xe9"
+    assert close_frame(POLICY_VIOLATION) == b"\x88\x02\x03\xf0"
+    tracker = FrameTracker()
+    tracker.feed(close_frame(GOING_AWAY))
+
+    assert tracker.at_boundary
