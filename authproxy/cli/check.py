@@ -5,10 +5,15 @@ import os
 from collections.abc import Coroutine
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 
 from authproxy.cli.common import config_option, json_option, load_settings
+
+if TYPE_CHECKING:
+    from authproxy.daemon.prepare import Prepared
+    from authproxy.settings import Loaded
 
 
 @click.command(name="check")
@@ -23,16 +28,9 @@ def command(context: click.Context, config: Path, strict: bool, as_json: bool) -
     Example:  authproxy check -c /etc/authproxy/authproxy.yaml
     """
     from authproxy.catalogs.interface import Reloadable
-    from authproxy.core.stats import Stats
-    from authproxy.daemon.prepare import Workshop, prepare, read_inputs
-
-    def never(work: Coroutine[None, None, None]) -> None:
-        work.close()
 
     loaded = load_settings(config)
-    workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
-    now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
-    prepared = prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)
+    prepared = _prepared(loaded)
     catalogs = {name: opened.catalog for name, opened in prepared.catalogs.items()}
     read = {name: catalog.reload() for name, catalog in catalogs.items() if isinstance(catalog, Reloadable)}
     rejected = [line for reloaded in read.values() for line in reloaded.problems]
@@ -51,6 +49,21 @@ def command(context: click.Context, config: Path, strict: bool, as_json: bool) -
         click.echo(f"{config}: good: {parts}")
     if strict and (rejected or notes):
         context.exit(1)
+
+
+def _prepared(loaded: "Loaded") -> "Prepared":
+    """Take the road of a start up to its last step."""
+    from authproxy.core.stats import Stats
+    from authproxy.daemon.outside import check_log
+    from authproxy.daemon.prepare import Workshop, prepare, read_inputs
+
+    def never(work: Coroutine[None, None, None]) -> None:
+        work.close()
+
+    check_log(loaded)
+    workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
+    now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
+    return prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)
 
 
 def _tell(rejected: list[str], notes: list[str]) -> None:

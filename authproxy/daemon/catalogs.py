@@ -92,6 +92,8 @@ def reload_one(name: str, catalog: Reloadable) -> CatalogOutcome:
         return CatalogOutcome(name=name, reloaded=catalog.reload())
     except MaterialError as error:
         return CatalogOutcome(name=name, reloaded=None, error=str(error))
+    except Exception as error:  # noqa: BLE001  # a plug-in's fault must not stop the others, nor the polling
+        return CatalogOutcome(name=name, reloaded=None, error=f"failed with {type(error).__name__}: {error}")
 
 
 class Poller:
@@ -108,6 +110,7 @@ class Poller:
     async def reload_due(self, catalogs: Mapping[str, Opened], now: float) -> list[CatalogOutcome]:
         """Read those again whose `poll` has passed; `now` is monotonic."""
         due = []
+        self._due = {name: when for name, when in self._due.items() if name in catalogs}
         for name, opened in catalogs.items():
             poll = opened.catalog.poll if isinstance(opened.catalog, Reloadable) else None
             if poll is None or poll <= timedelta(0):

@@ -58,14 +58,21 @@ class _Signals:
         self.again.set()
 
 
+def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[None]]:
+    async def follow() -> None:
+        log.configure(proxy.prepared.loaded.settings.logging.level, sys.stderr)
+
+    return follow
+
+
 async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log.handle_loop_exception)
     signals = _Signals(loop)
     proxy = Proxy(load, os.environ, _utc_now)  # noqa: TID251  # the environment enters the program here
     ops = Ops(proxy)
-    await proxy.start()
-    await ops.start()
+    proxy.followers = [ops.follow, _follow_level(proxy)]
+    await proxy.start(ops.start)
     if ready is not None:
         await ready(proxy)
     while not signals.ending:
@@ -74,8 +81,6 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
         signals.again.clear()
         if not signals.ending:
             await proxy.reload()
-            log.configure(proxy.prepared.loaded.settings.logging.level, sys.stderr)
-            await ops.follow()
     await proxy.drain(signals.hurry)
     await ops.aclose()
     await proxy.aclose()

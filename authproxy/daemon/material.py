@@ -3,7 +3,7 @@
 import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import TypeVar
 
 from authproxy import keystore as keys
@@ -36,13 +36,22 @@ class Sources:
     notes: list[str] = field(default_factory=list)
     """What is accepted but should be known, one line each."""
 
+    remembered: dict[tuple[str | int, ...], Secret[bytes]] = field(default_factory=dict)
+    """What was read, by its place in the configuration."""
+
     def secret(self, reference: SecretRef, *path: str | int) -> Secret[bytes]:
         """Return the secret that the configuration refers to at `path`; raises SecretError."""
-        return read_secret(reference, self.environ, where=self.loaded.where(*path), notes=self.notes)
+        if path not in self.remembered:
+            where = self.loaded.where(*path)
+            self.remembered[path] = read_secret(reference, self.environ, where=where, notes=self.notes)
+        return self.remembered[path]
 
     def pepper(self, reference: SecretRef, *path: str | int) -> Secret[bytes]:
         """Return the pepper that the configuration refers to at `path`; raises SecretError."""
-        return read_pepper(reference, self.environ, where=self.loaded.where(*path), notes=self.notes)
+        if path not in self.remembered:
+            where = self.loaded.where(*path)
+            self.remembered[path] = read_pepper(reference, self.environ, where=where, notes=self.notes)
+        return self.remembered[path]
 
 
 def gather(loaded: Loaded, section: str, names: Mapping[str, object], read: Callable[[str], T]) -> dict[str, T]:
@@ -86,12 +95,15 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
         made = _read_keystore(name, sources)
         sources.notes.extend(f"{loaded.where('keystores', name)}: {note}" for note in made.notes)
         before = old.get(name)
-        if before is None or keys.fingerprint(before.leaf) != keys.fingerprint(made.leaf):
-            names = _names_for(loaded, name)
-            if before is not None:
-                names |= {host for host in _hosts_served_with(loaded, name) if before.covers(host)}
-            for role in _roles(loaded, name):
-                keys.check(made, role, now, sorted(names) if role is Role.SERVER else ())
+        names = _names_for(loaded, name)
+        if before is not None:
+            names |= {host for host in _hosts_served_with(loaded, name) if before.covers(host)}
+        moment = now
+        if before is not None and before.fingerprint == made.fingerprint:
+            # Everything but the end of its days is judged as at a start.
+            moment = min(now, made.not_after - timedelta(seconds=1))
+        for role in _roles(loaded, name):
+            keys.check(made, role, moment, sorted(names) if role is Role.SERVER else ())
         return made
 
     return gather(loaded, "keystores", loaded.settings.keystores, read)

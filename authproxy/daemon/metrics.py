@@ -16,6 +16,7 @@ from authproxy.daemon.status import Status
 from authproxy.edge.services import Services
 
 _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
+_BUILD: Final = (version("tls-authproxy"), platform.python_version())
 _ROUTE: Final = ("route", "zone")
 
 
@@ -147,7 +148,7 @@ class ProxyCollector(Collector):
             events.METRIC_DROPPED_LINES, "Lines of the access log that were lost.", value=self._source.lines_dropped()
         )
         build = GaugeMetricFamily(events.METRIC_BUILD, "What runs.", labels=["version", "python"])
-        build.add_metric([version("tls-authproxy"), platform.python_version()], 1)
+        build.add_metric(_BUILD, 1)
         yield build
 
 

@@ -34,6 +34,7 @@ class Ops:
         self._proxy = proxy
         self._runner: web.AppRunner | None = None
         self._at: object = None
+        self._bind: object = None
         self._registry = CollectorRegistry()
         self._registry.register(ProxyCollector(proxy))
 
@@ -52,18 +53,23 @@ class Ops:
         self._at = self._wanted()
 
     async def follow(self) -> None:
-        """Listen where the configuration says now; an address that cannot be had is logged."""
+        """Listen where the configuration says now; an address that cannot be had is logged, and the old one stays."""
         wanted = self._wanted()
         if wanted == self._at:
             return
-        await self.aclose()
         settings = self._proxy.prepared.loaded.settings.ops
+        if settings is None or settings.bind == self._bind:
+            # The very address cannot be had twice.
+            await self.aclose()
+        old = self._runner
         if settings is not None:
             try:
                 await self._open(settings)
             except MaterialError as error:
                 _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
                 return
+        if old is not None:
+            await old.cleanup()
         self._at = wanted
 
     def _wanted(self) -> object:
@@ -84,14 +90,16 @@ class Ops:
 
     async def _open(self, settings: OpsSettings) -> None:
         listening = listen(bind_of(settings.bind))
+        self._bind = settings.bind
         application = web.Application()
         application.add_routes([
             web.get("/livez", self._livez), web.get("/readyz", self._readyz),
             web.get("/metrics", self._metrics), web.get("/status", self._status),
         ])  # fmt: skip
-        self._runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
-        await self._runner.setup()
-        await web.SockSite(self._runner, listening, ssl_context=self._context(settings)).start()
+        runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
+        await runner.setup()
+        await web.SockSite(runner, listening, ssl_context=self._context(settings)).start()
+        self._runner = runner
 
     def _context(self, settings: OpsSettings) -> ssl.SSLContext | None:
         if settings.keystore is None:

@@ -21,13 +21,22 @@ from authproxy.upstream.pool import Spawn
 class Prepared:
     """A configuration, ready to be put to work."""
 
-    loaded: Loaded
+    sources: Sources
+    """The settings, and the secrets that they refer to."""
     material: Material
     catalogs: Mapping[str, Opened]
     built: Built
     contexts: Mapping[str, Contexts]
-    notes: tuple[str, ...] = ()
-    """What should be known, one line each."""
+
+    @property
+    def loaded(self) -> Loaded:
+        """The settings."""
+        return self.sources.loaded
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What should be known, one line each."""
+        return (*self.loaded.notes, *self.sources.notes)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -76,10 +85,9 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         previous=before.built.upstreams if before is not None else {},
     )
     return Prepared(
-        loaded=loaded,
+        sources=inputs.sources,
         material=material,
         catalogs=catalogs,
         built=build(parts, generation),
         contexts=contexts,
-        notes=(*loaded.notes, *inputs.sources.notes),
     )

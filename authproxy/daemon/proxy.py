@@ -2,9 +2,8 @@
 
 import asyncio
 import gc
-from collections.abc import Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import datetime
-from pathlib import Path
 from time import monotonic
 from typing import Final
 
@@ -12,15 +11,15 @@ from authproxy import events
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import CatalogOutcome, Poller
-from authproxy.daemon.doors import Doors
+from authproxy.daemon.outside import Outside
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
-from authproxy.daemon.reload import CONFIG, TRUST, run_attempt
+from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
-from authproxy.daemon.writer import LogWriter
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import health_page
 from authproxy.edge.services import Services
+from authproxy.errors import ConfigError
 from authproxy.runtime import Current
 from authproxy.settings import Loaded
 
@@ -29,6 +28,10 @@ _LOG: Final = log.get("authproxy.daemon")
 _SWEEP: Final = 0.25
 _POLL: Final = 1.0
 _WARN_DAYS: Final = 30
+_ONCE_MORE: Final = 1.0
+# While draining: how often to look, and how long connections without a request may take to close.
+_LOOK: Final = 0.05
+_GOODBYE: Final = 0.5
 
 
 class Proxy:
@@ -47,38 +50,38 @@ class Proxy:
         self._reloading = asyncio.Lock()
         self.prepared: Prepared
         self.services: Services
-        self.writer: LogWriter | None = None
-        self._doors: Doors
+        self.followers: list[Callable[[], Awaitable[None]]] = []
+        """Awaited after every reload."""
+        self._outside: Outside
         self._sweeper: asyncio.TimerHandle | None = None
         self._said: set[str] = set()
 
-    async def start(self) -> None:
-        """Take the whole road once and begin to serve.
+    async def start(self, before_serving: Callable[[], Awaitable[None]] | None = None) -> None:
+        """Take the whole road once and begin to serve; `before_serving` runs when all is ready but the doors.
 
         Raises:
             ConfigError: with every problem; nothing listens.
-            MaterialError: the access log cannot be opened.
         """
         loaded = await asyncio.to_thread(self._load)
         inputs = await asyncio.to_thread(read_inputs, self._workshop, loaded, self._now(), None)
         prepared = await asyncio.to_thread(prepare, self._workshop, inputs, 1, None)
-        current = Current(prepared.built.runtime)
-        self.writer = _writer_for(loaded)
         self.services = Services(
-            current=current,
-            journal=AccessLog(None if self.writer is None else self.writer.write),
+            current=Current(prepared.built.runtime),
+            journal=AccessLog(None),
             spawn=self.tasks.spawn,
             monotonic=monotonic,
             now=self._now,
             on_crash=self._report_request_crash,
             stats=self.stats,
         )
-        self._doors = Doors(self.services, self.stats, health_page(self.services), monotonic)
-        sockets = self._doors.open_new(loaded)
+        self._outside = Outside(self.services, self.stats, health_page(self.services))
+        taken = self._outside.take(loaded)
         self._put_to_work(prepared)
-        self._doors.apply(loaded, prepared.contexts, sockets)
         for outcome in await self._poller.reload_all(prepared.catalogs):
             self._note_catalog(outcome)
+        if before_serving is not None:
+            await before_serving()
+        self._outside.apply(prepared, taken)
         self.status.note(CONFIG, self._now())
         self.status.note(TRUST, self._now())
         self._sweep()
@@ -89,30 +92,53 @@ class Proxy:
         self.status.stage = Stage.SERVING
         _LOG.info(events.PROXY_STARTED, generation=1, listeners=list(loaded.settings.listeners))
 
-    async def reload(self) -> None:
-        """Take the road again; whatever goes wrong, what is at work stays."""
+    async def reload(self, *, again: bool = False) -> None:
+        """Take the road again; whatever goes wrong, what is at work stays.
+
+        A configuration that cannot be used is tried once more after a second, since somebody may be half-way through
+        replacing certificate and key; that second try (`again`) speaks up only if it succeeds.
+        """
         async with self._reloading:
             if self.status.stage is not Stage.SERVING:
                 return
-            before = self.prepared
-            generation = self.status.generation + 1
-            tried = await run_attempt(self._workshop, self._load, before, self._now(), generation)
-            prepared, errors = tried.prepared, dict(tried.errors)
-            if prepared is not before:
-                try:
-                    sockets = self._doors.open_new(prepared.loaded)
-                except Exception as error:  # noqa: BLE001  # whatever it is, what is at work stays
-                    errors[CONFIG] = str(error).replace("\n", "; ")
-                else:
-                    self._put_to_work(prepared)
-                    self._doors.apply(prepared.loaded, prepared.contexts, sockets)
-                    self._retire(before, prepared)
+            try:
+                errors = await self._swap()
+            except Exception as error:  # noqa: BLE001  # a fault of this program must not end what is at work
+                _LOG.error(events.TASK_CRASHED, exc_info=error)
+                errors = {CONFIG: f"failed with {type(error).__name__}: {error}"}
+            if again and CONFIG in errors:
+                return
             for part in (CONFIG, TRUST):
                 self._note_part(part, errors.get(part, ""))
             for outcome in await self._poller.reload_all(self.prepared.catalogs):
-                self._note_catalog(outcome, always=True)
-            if self.writer is not None:
-                self.writer.reopen()
+                self._note_catalog(outcome, always=not again)
+            self._outside.rotate()
+            for follow in self.followers:
+                await follow()
+        if CONFIG in errors:
+            self.tasks.spawn(self._once_more())
+
+    async def _once_more(self) -> None:
+        await asyncio.sleep(_ONCE_MORE)
+        await self.reload(again=True)
+
+    async def _swap(self) -> dict[str, str]:
+        """Build what can be had and put it to work in one step; return why a part stays as it was."""
+        before = self.prepared
+        facts = before, self._now(), self.status.generation + 1
+        tried = await asyncio.to_thread(attempt, self._workshop, self._load, *facts)
+        errors = dict(tried.errors)
+        try:
+            taken = self._outside.take(tried.prepared.loaded)
+        except ConfigError as error:
+            errors[CONFIG] = one_line(error)
+            tried = await asyncio.to_thread(attempt, self._workshop, None, *facts)
+            taken = self._outside.take(tried.prepared.loaded)
+        if tried.prepared is not before:
+            self._put_to_work(tried.prepared)
+            self._outside.apply(tried.prepared, taken)
+            self._retire(before, tried.prepared)
+        return errors
 
     async def drain(self, hurry: asyncio.Event) -> None:
         """Let what is in progress end, within the configured time; `hurry` ends the waiting."""
@@ -122,12 +148,16 @@ class Proxy:
         await _wait(hurry, timeouts.pre_stop.total_seconds())
         self.status.stage = Stage.DRAINING
         self.services.current.draining = True
-        self._doors.close()
+        self._outside.stop_listening()
         for connection in list(self.services.connections):
             connection.drain()
         ends = monotonic() + timeouts.drain.total_seconds()
+        while self._is_busy() and monotonic() < ends and not hurry.is_set():
+            await _wait(hurry, _LOOK)
+        # Those that are only saying goodbye get a moment, whatever they make of it.
+        ends = min(ends, monotonic() + _GOODBYE)
         while self.services.connections and monotonic() < ends and not hurry.is_set():
-            await _wait(hurry, 0.05)
+            await _wait(hurry, _LOOK)
         left = len(self.services.connections)
         for connection in list(self.services.connections):
             connection.line.cut()
@@ -142,19 +172,20 @@ class Proxy:
             upstream.retire()
         for opened in self.prepared.catalogs.values():
             await opened.catalog.aclose()
-        self.services.journal.flush()
-        if self.writer is not None:
-            self.writer.close()
+        self._outside.close()
 
     def lines_dropped(self) -> int:
         """Return how many lines of the access log were lost."""
-        return 0 if self.writer is None else self.writer.dropped
+        return self._outside.lines_dropped
 
     def now(self) -> datetime:
         """Return the wall clock's time."""
         return self._now()
 
     # ------------------------------------------------------------------ steps
+
+    def _is_busy(self) -> bool:
+        return any(connection.is_busy for connection in self.services.connections)
 
     def _put_to_work(self, prepared: Prepared) -> None:
         """Swap the one reference that requests look at; must run without an await beside the door's swap."""
@@ -234,11 +265,6 @@ class Proxy:
 
     def _report_request_crash(self, request_id: str, error: BaseException) -> None:
         _LOG.error(events.REQUEST_CRASHED, request_id=request_id, exc_info=error)
-
-
-def _writer_for(loaded: Loaded) -> LogWriter | None:
-    access: str | Path = loaded.settings.logging.access
-    return None if access == "off" else LogWriter(access)
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

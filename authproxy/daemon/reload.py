@@ -4,7 +4,6 @@
 revocation, and a garbled token file never delays a certificate.
 """
 
-import asyncio
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
@@ -29,20 +28,19 @@ class Attempt:
 
 
 def attempt(
-    workshop: Workshop, load: Callable[[], Loaded], before: Prepared, now: datetime, generation: int
-) -> Attempt:  # fmt: skip
+    workshop: Workshop, load: Callable[[], Loaded] | None, before: Prepared, now: datetime, generation: int
+) -> Attempt:
     """Read everything anew and build it beside what is at work. Blocks; run it in a thread.
 
-    When the new configuration cannot be used, the old one is built again with the trust that could be read: a
-    removed authority is out even while the configuration is broken.
+    When the new configuration cannot be used (or `load` is None, since it has just turned out so), the old one is
+    built again with its own secrets and with the trust that could be read: a removed authority is out even while the
+    configuration is broken.
     """
     errors: dict[str, str] = {}
     old = Inputs(
-        sources=Sources(loaded=before.loaded, environ=workshop.environ),
-        keystores=before.material.keystores,
-        truststores=before.material.truststores,
-    )
-    inputs = _read_config(workshop, load, old, now, errors)
+        sources=before.sources, keystores=before.material.keystores, truststores=before.material.truststores
+    )  # fmt: skip
+    inputs = old if load is None else _read_config(workshop, load, old, now, errors)
     inputs = _read_trust(inputs, old, errors)
     tries = [(CONFIG, inputs)]
     if inputs.sources.loaded is not before.loaded:
@@ -83,10 +81,3 @@ def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
 def one_line(error: ConfigError) -> str:
     """Return all problems as one line for the log."""
     return "; ".join(error.problems)
-
-
-async def run_attempt(
-    workshop: Workshop, load: Callable[[], Loaded], before: Prepared, now: datetime, generation: int
-) -> Attempt:  # fmt: skip
-    """Return `attempt` of these, made in a thread: requests go on meanwhile."""
-    return await asyncio.to_thread(attempt, workshop, load, before, now, generation)

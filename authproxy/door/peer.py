@@ -2,6 +2,9 @@
 
 import asyncio
 import ssl
+from datetime import datetime
+
+from cryptography import x509
 
 from authproxy.core.peer import Peer
 
@@ -33,3 +36,8 @@ def _address(name: object) -> tuple[str, int]:
         address = name[0].removeprefix("::ffff:") if "." in name[0] else name[0].partition("%")[0]
         return address, name[1]
     return "", 0
+
+
+def is_expired(peer: Peer, now: datetime) -> bool:
+    """Tell whether the peer's certificate has ended: a resumed TLS 1.2 session is not verified again by OpenSSL."""
+    return peer.certificate is not None and x509.load_der_x509_certificate(peer.certificate).not_valid_after_utc <= now

@@ -18,7 +18,7 @@ from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
 from authproxy.core.peer import Peer
-from authproxy.door.peer import peer_of
+from authproxy.door.peer import is_expired, peer_of
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
@@ -108,7 +108,10 @@ class Carrier(RequestHandler):
         self._origin = origin_of(self._peer)
         self._services.connections.add(self)
         listener = self._listener()
-        self.line.set_deadline(listener.times.head if listener is not None else 0.0)
+        if listener is None or self._services.current.draining or is_expired(self._peer, self._services.now()):
+            self.shut()
+            return
+        self.line.set_deadline(listener.times.head)
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
@@ -210,6 +213,13 @@ class Carrier(RequestHandler):
             self.refuse_malformed(Malformed(408, "head took too long"))
         else:
             self.shut()
+
+    @property
+    def is_busy(self) -> bool:
+        """Whether somebody still waits for something of this connection."""
+        if self._phase is Phase.CLOSED:
+            return self.line.has_unsent
+        return self._phase is not HEAD or bool(self._buffer)
 
     def drain(self) -> None:
         """Close as soon as nothing is in progress."""

@@ -239,8 +239,6 @@ class Exchange(Ends):
     def drain(self) -> None:
         """The answer may end; the connection closes after it."""
 
-    # ------------------------------------------------------------------ steps
-
     def _become_tunnel(self, head: AnswerHead, first: bytes) -> None:
         """Hand both ends over: what follows is no HTTP."""
         connection = self._connection

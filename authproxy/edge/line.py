@@ -27,6 +27,11 @@ class Line:
         """Whether bytes can still reach the client."""
         return self._transport is not None and not self._transport.is_closing()
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the client has not taken everything yet."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
     def made(self, transport: asyncio.Transport) -> None:
         """The connection stands."""
         self._transport = transport

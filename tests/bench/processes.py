@@ -15,6 +15,7 @@ from types import TracebackType
 from typing import Final, Self
 
 _PR_SET_PDEATHSIG: Final = 1
+_ENDING: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 _LAST_LINES: Final = 8
 _GRACE: Final = 3.0
 
@@ -43,9 +44,7 @@ class Crew:
     def __init__(self, folder: Path) -> None:
         self._folder = folder
         self._running: list[subprocess.Popen[bytes]] = []
-        # A child hears when this process dies, even where nothing can be cleaned up any more.
-        library = ctypes.CDLL(None, use_errno=True)
-        self._bind_to_parent = partial(library.prctl, _PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        self._prctl = ctypes.CDLL(None, use_errno=True).prctl
 
     def __enter__(self) -> Self:
         return self
@@ -60,6 +59,8 @@ class Crew:
         # What is started inherits the cores, all of its threads included; setting them afterwards would come too late.
         before = os.sched_getaffinity(0)
         os.sched_setaffinity(0, {core})
+        # A signal between the fork and the list would leave a program behind of which nobody knows.
+        mask = signal.pthread_sigmask(signal.SIG_BLOCK, _ENDING)
         try:
             with self._log(name).open("ab") as log:
                 process = subprocess.Popen(
@@ -69,11 +70,12 @@ class Crew:
                     stdout=log,
                     stderr=log,
                     start_new_session=True,
-                    preexec_fn=self._bind_to_parent,  # noqa: PLW1509  # no other thread is here
+                    preexec_fn=partial(self._in_child, mask),  # noqa: PLW1509  # no other thread is here
                 )
+            self._running.append(process)
         finally:
             os.sched_setaffinity(0, before)
-        self._running.append(process)
+            signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         return process
 
     def stop(self, *processes: subprocess.Popen[bytes]) -> None:
@@ -110,8 +112,14 @@ class Crew:
             if process.poll() is not None:
                 raise StartError(f"{name} ended at once with {process.returncode}: {self.said(name)}")
             if time.monotonic() > ends:
+                self.stop(process)
                 raise StartError(f"{name} does not listen after {seconds:g}s: {self.said(name)}")
             time.sleep(0.01)
+
+    def _in_child(self, mask: set[int]) -> None:
+        # A child hears when this process dies, even where nothing can be cleaned up any more.
+        self._prctl(_PR_SET_PDEATHSIG, int(signal.SIGTERM))
+        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
 
     def _log(self, name: str) -> Path:
         return self._folder / f"{name}.log"

@@ -85,6 +85,8 @@ def count_opcodes(way: Way) -> Counter[CodeType]:
     before = sys.gettrace()
     # Traced, a request takes more than a millisecond; what is done once in each would seem to be done for every request.
     with patch.object(time, "time", repeat(time.time()).__next__):
+        # Python 3.12 looks for a wish for opcodes only at the moment when tracing begins.
+        sys._getframe().f_trace_opcodes = True
         sys.settrace(trace)
         try:
             for number in range(_TRACED):

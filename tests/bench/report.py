@@ -40,7 +40,7 @@ class Row:
     to_own: Ratio | None
     """Its CPU time as a multiple of authproxy's; None when authproxy was not measured."""
     to_naive: Ratio | None
-    """Its CPU time as a part of the naive proxy's."""
+    """The same for the naive proxy."""
 
 
 def summarize(windows: Sequence[Window]) -> list[Row]:

@@ -29,6 +29,13 @@ from tests.bench.report import as_json, machine, summarize, table
 from tests.bench.targets import KINDS, Site, Target
 from tests.bench.upstream import start_upstream
 
+_LEGEND: Final = """\
+us/request  CPU time of all of a target's processes for one request: the median of the rounds, then the least
+busy        the share of its core that it used; below 0.9 the load, the upstream or other users of the machine were the limit
+x NAME      CPU time as a multiple of NAME's: the median of the ratios within each round, and their range
+failed      answers with another status than 200, and broken connections
+authproxy writes its access log, the others write none.
+"""
 _SIGNALS: Final = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 
@@ -115,14 +122,7 @@ def show(found: Found) -> None:
     click.echo()
     click.echo(table(summarize(found.windows)))
     click.echo()
-    click.echo(
-        "us/request: CPU time of all of a target's processes, median of the rounds; x authproxy: as a multiple of"
-    )
-    click.echo(
-        "authproxy's, median of the ratios within each round; busy: share of its core. authproxy writes its access"
-    )
-    click.echo("log, the others write none.")
-    click.echo()
+    click.echo(_LEGEND)
     about = facts["machine"]
     lines = dict(about) if isinstance(about, dict) else {}
     for name, value in {**lines, "upstream": facts["upstream"], "load": facts["load"]}.items():

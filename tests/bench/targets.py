@@ -112,7 +112,8 @@ def _start_naive(site: Site, name: str) -> Target:
 def _start_go(site: Site, name: str) -> Target:
     program = site.material.folder / "reverse_proxy"
     # Nothing is fetched: the source needs the standard library only.
-    environ = {**os.environ, "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local"}
+    folder = str(site.material.folder)
+    environ = {**os.environ, "GOFLAGS": "", "GOPROXY": "off", "GOTOOLCHAIN": "local", "GOTMPDIR": folder}
     built = subprocess.run(
         ["go", "build", "-o", program, PEERS / "reverse_proxy.go"],
         cwd=site.material.folder, env=environ, timeout=_BUILD_SECONDS, capture_output=True, text=True,

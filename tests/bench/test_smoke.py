@@ -80,10 +80,35 @@ def test_an_unknown_target_is_refused(environ):
     assert "there is no 'authproxi' (known: authproxy, naive," in done.stderr
 
 
+def test_a_signal_in_the_middle_of_a_start_loses_nobody(environ, tmp_path):
+    """A program that was forked, but not yet noted, when the signal came is ended like all others."""
+    script = """
+import contextlib, os, pathlib, signal, sys
+from tests.bench.processes import Crew
+
+class Interrupted(Crew):
+    def _in_child(self, mask):
+        os.kill(os.getppid(), signal.SIGTERM)
+        super()._in_child(mask)
+
+signal.signal(signal.SIGTERM, lambda *_: sys.exit())
+with contextlib.suppress(SystemExit), Interrupted(pathlib.Path(sys.argv[1])) as crew:
+    crew.start("sleeper", [sys.executable, "-c", "import time; time.sleep(60)"], min(os.sched_getaffinity(0)))
+    print("nobody was interrupted")
+try:
+    print("left", os.waitpid(-1, os.WNOHANG))
+except ChildProcessError:
+    print("alone")
+"""
+    done = subprocess.run([sys.executable, "-c", script, tmp_path], env=environ, capture_output=True, text=True)
+
+    assert (done.stdout, done.stderr) == ("alone\n", "")
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM], ids=["ctrl-c", "terminate"])
 def test_an_interrupted_run_leaves_nothing(environ, tmp_path, number):
     """Whoever loses patience finds neither a process nor a file of it."""
-    command = [sys.executable, BENCH / "run.py", "--only=authproxy,naive", "--seconds=60"]
+    command = [sys.executable, str(BENCH / "run.py"), "--only=authproxy,naive", "--seconds=60"]
     with subprocess.Popen(command, env=environ | {"PYTHONUNBUFFERED": "1"}, stdout=subprocess.PIPE, text=True) as bench:
         assert bench.stdout is not None
         for line in bench.stdout:

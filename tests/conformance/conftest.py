@@ -5,8 +5,8 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from tests.conformance.proxy import TRUSTED, Material, Proxy, request, start
-from tests.conformance.upstream import RecordingUpstream
+from tests.conformance.proxy import Material, Proxy, request, start
+from tests.conformance.upstream import TRUSTED, RecordingUpstream
 from tests.conformance.wire import Answer, Wire
 
 
@@ -118,7 +118,7 @@ def proxy(
             }
         },
     }
-    running = start(tmp_path_factory.mktemp("proxy"), material, configuration, ["public", "hosts"])
+    running = start(tmp_path_factory.mktemp("proxy"), material, configuration, ["public", "hosts"], recorder)
     yield running
     running.stop()
 
@@ -150,7 +150,7 @@ def hasty(
             "tunnel_idle": "300ms",
         },
     }
-    running = start(tmp_path_factory.mktemp("hasty"), material, configuration, ["public"])
+    running = start(tmp_path_factory.mktemp("hasty"), material, configuration, ["public"], recorder)
     yield running
     running.stop()
 

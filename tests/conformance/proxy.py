@@ -26,6 +26,7 @@ from authproxy.keystore.generate import (
     new_authority,
     new_server,
 )
+from tests.conformance.upstream import RecordingUpstream
 from tests.conformance.wire import PATIENCE, Wire, connect
 
 ALICE = "11111111-2222-4333-8444-555555555555"
@@ -33,8 +34,6 @@ ALICE = "11111111-2222-4333-8444-555555555555"
 BOB = "99999999-8888-4777-8666-555555555555"
 """In no group."""
 PEPPERS = {"api": b"a" * 32, "web": b"w" * 32}
-TRUSTED = "127.0.0.2"
-"""A peer whose X-Forwarded-* are believed."""
 
 
 def token(zone: str, user: str, version: int = 3, prefix: str = "") -> str:
@@ -69,6 +68,11 @@ def request(line: str | bytes = "GET / HTTP/1.1", *lines: str | bytes, body: byt
 def post(body: bytes, *lines: str, target: str = "/") -> bytes:
     """A POST with a body of known length."""
     return request(f"POST {target} HTTP/1.1", f"Content-Length: {len(body)}", *lines, body=body)
+
+
+def chunked(body: bytes, *lines: str, target: str = "/") -> bytes:
+    """A POST with these bytes behind its head."""
+    return request(f"POST {target} HTTP/1.1", "Transfer-Encoding: chunked", *lines, body=body)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,6 +134,7 @@ class Proxy:
     process: subprocess.Popen[bytes]
     ports: dict[str, int]
     context: ssl.SSLContext
+    upstream: RecordingUpstream
     log: list[str] = field(default_factory=list)
     """What it wrote on standard error."""
     access: list[dict[str, object]] = field(default_factory=list)
@@ -146,7 +151,7 @@ class Proxy:
 
     def connect(self, listener: str = "public", *, source: str = "", name: str = "proxy.test") -> Wire:
         """A fresh connection."""
-        return connect(self.ports[listener], self.context, source=source, name=name)
+        return connect(self.ports[listener], self.context, source=source or self.upstream.source, name=name)
 
     def wait_log(self, text: str) -> str:
         """The first line of the log that holds this text, once it is there."""
@@ -198,10 +203,16 @@ class Proxy:
         self.access.append(json.loads(line))
 
 
-def start(folder: Path, material: Material, configuration: dict[str, object], listeners: list[str]) -> Proxy:
+def start(
+    folder: Path,
+    material: Material,
+    configuration: dict[str, object],
+    listeners: list[str],
+    upstream: RecordingUpstream,
+) -> Proxy:
     """Start authproxy with this configuration (`bind` of each listener is filled in) and wait until it serves."""
     material.write(folder)
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "COV_CORE_", "AUTHPROXY_"))}
+    environ = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "COV_CORE_", "AUTHPROXY_", "PYTHONDONTWRITE"))}
     for attempt in range(5):
         ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
         text = json.dumps(configuration)
@@ -212,7 +223,7 @@ def start(folder: Path, material: Material, configuration: dict[str, object], li
             [sys.executable, "-m", "authproxy", "run", "-c", str(folder / "authproxy.yaml")],
             cwd=folder, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
         )  # fmt: skip
-        proxy = Proxy(process, ports, material.client_context())
+        proxy = Proxy(process, ports, material.client_context(), upstream)
         try:
             proxy.wait_log("proxy.started")
         except AssertionError:

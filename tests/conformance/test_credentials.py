@@ -36,14 +36,16 @@ def test_a_token_in_capitals_passes(wire, upstream):
 
 
 def test_empty_facts_give_no_header(wire, upstream):
-    """bob has neither name nor group, and says so by silence."""
+    """Bob has neither name nor group, and says so by silence."""
     assert wire.ask(request("GET / HTTP/1.1", auth=auth("Bearer " + token("api", BOB)))).status == 200
     seen = upstream.request()
     assert seen.one("X-Authproxy-User") == BOB.encode()
     assert seen.all("Remote-User") == seen.all("X-Authproxy-Groups") == []
 
 
-@pytest.mark.parametrize("value", ["Basic YWxpY2U6cHc=", "Digest x", "Bearer", "Bearer ", "", "Bearerx y", "Negotiate abc", OURS])
+@pytest.mark.parametrize(
+    "value", ["Basic YWxpY2U6cHc=", "Digest x", "Bearer", "Bearer ", "", "Bearerx y", "Negotiate abc", OURS]
+)
 def test_without_a_credential_of_ours_the_challenge_is_bare(wire, fence, value):
     """401 that calls nothing invalid: nothing was shown."""
     answer = wire.ask(request(auth=auth(value)))
@@ -142,7 +144,9 @@ def test_our_tokens_do_not_pass_public_routes(wire, upstream, value):
     assert seen.all("X-Authproxy-User") == []
 
 
-@pytest.mark.parametrize("value", ["Basic YWxpY2U6cHc=", "Bearer eyJhbGciOi.J9.x", "Token abc", "Digest x=y", "Bearer svcx_1"])
+@pytest.mark.parametrize(
+    "value", ["Basic YWxpY2U6cHc=", "Bearer eyJhbGciOi.J9.x", "Token abc", "Digest x=y", "Bearer svcx_1"]
+)
 def test_foreign_credentials_pass_public_routes(wire, upstream, value):
     """They are the upstream's own affair."""
     assert wire.ask(request("GET /public/ HTTP/1.1", auth=auth(value))).status == 200
@@ -226,7 +230,12 @@ def test_a_refusal_of_head_has_no_body(wire):
 
 def test_refusals_do_not_end_the_connection(wire, upstream):
     """Where the next request has a certain beginning, it is read."""
-    for raw in (request(auth=b""), request("GET /a//b HTTP/1.1"), request("PUT /methods/ HTTP/1.1"), request("GET /refused/ HTTP/1.1")):
+    for raw in (
+        request(auth=b""),
+        request("GET /a//b HTTP/1.1"),
+        request("PUT /methods/ HTTP/1.1"),
+        request("GET /refused/ HTTP/1.1"),
+    ):
         assert wire.ask(raw).one("Connection") is None
 
     assert wire.ask(request()).status == 200

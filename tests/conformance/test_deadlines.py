@@ -72,7 +72,9 @@ def test_an_idle_connection_is_closed(slow, upstream):
     assert slow.end == "clean"
 
 
-@pytest.mark.parametrize("raw", [post(b"0123456789")[:-5], request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"5\r\nhel")])
+@pytest.mark.parametrize(
+    "raw", [post(b"0123456789")[:-5], request("POST / HTTP/1.1", "Transfer-Encoding: chunked", body=b"5\r\nhel")]
+)
 def test_a_body_that_does_not_come_is_408(slow, upstream, raw):
     """And the upstream never takes it for whole."""
     slow.send(raw)
@@ -121,7 +123,9 @@ def test_an_upstream_that_never_shakes_hands_is_504(slow, upstream):
 
 def test_an_answer_that_stops_is_cut(slow, upstream):
     """No byte for too long: the client sees that it is not whole."""
-    upstream.answer(lambda turn: (turn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), turn.read(1)))
+    upstream.answer(
+        lambda turn: (turn.send(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nhello\r\n"), turn.read(1))
+    )
     slow.send(request())
     got = slow.rest()
 
@@ -158,6 +162,7 @@ def test_a_silent_tunnel_ends(slow, upstream):
 
 def test_a_client_that_is_served_waits_as_long_as_it_takes(slow, upstream):
     """Limits count between bytes, not in all."""
+
     def drip(turn):
         turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\n")
         for _ in range(6):

@@ -73,7 +73,13 @@ def test_odd_health_requests_leave_the_connection_in_order(wire, upstream, lines
     assert wire.ask(request()).status == 200
 
 
-@pytest.mark.parametrize("raw", [post(b"hello", target="/healthz"), request("POST /healthz HTTP/1.1", "Transfer-Encoding: chunked", body=b"0\r\n\r\n")])
+@pytest.mark.parametrize(
+    "raw",
+    [
+        post(b"hello", target="/healthz"),
+        request("POST /healthz HTTP/1.1", "Transfer-Encoding: chunked", body=b"0\r\n\r\n"),
+    ],
+)
 def test_a_body_to_health_is_not_read_as_the_next_request(wire, raw):
     """It goes to the routes, or is refused; the connection stays in order or ends."""
     answer = wire.ask(raw)

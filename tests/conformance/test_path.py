@@ -50,7 +50,15 @@ def test_one_reading_passes_byte_for_byte(wire, upstream, target):
 
 @pytest.mark.parametrize(
     "target",
-    ["/unusual/a;x=1", "/unusual//a", "/unusual/a//b//", "/unusual/a%2fb", "/unusual/a%2Fb;c", "/unusual/%2f", "/unusual/;"],
+    [
+        "/unusual/a;x=1",
+        "/unusual//a",
+        "/unusual/a//b//",
+        "/unusual/a%2fb",
+        "/unusual/a%2Fb;c",
+        "/unusual/%2f",
+        "/unusual/;",
+    ],
 )
 def test_a_route_may_ask_for_unusual_paths(wire, upstream, target):
     """Semicolons, double and encoded slashes pass where the route says so."""
@@ -81,14 +89,18 @@ def test_routes_match_the_decoded_path(wire, fence, target):
     fence()
 
 
-@pytest.mark.parametrize("target", ["/public-admin", "/publicx/", "/publi", "/Public/x", "/PUBLIC/", "/public%20/", "/x/public/"])
+@pytest.mark.parametrize(
+    "target", ["/public-admin", "/publicx/", "/publi", "/Public/x", "/PUBLIC/", "/public%20/", "/x/public/"]
+)
 def test_routes_match_whole_segments(wire, fence, target):
     """`/public/` opens neither `/public-admin` nor another letter case."""
     assert wire.ask(request(f"GET {target} HTTP/1.1", auth=b"")).status == 401
     fence()
 
 
-@pytest.mark.parametrize("target", ["/public", "/public/", "/public/a/b", "/%70ublic/", "/public?x", "/public/?x=/admin"])
+@pytest.mark.parametrize(
+    "target", ["/public", "/public/", "/public/a/b", "/%70ublic/", "/public?x", "/public/?x=/admin"]
+)
 def test_a_prefix_opens_itself_and_what_is_below(wire, upstream, target):
     """With or without the final slash."""
     assert wire.ask(request(f"GET {target} HTTP/1.1", auth=b"")).status == 200

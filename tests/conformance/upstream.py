@@ -14,6 +14,8 @@ from dataclasses import dataclass, field
 
 from tests.conformance.wire import PATIENCE
 
+TRUSTED = "127.0.0.2"
+"""A peer whose X-Forwarded-* are believed."""
 OK = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 HEADS = b"\r\n\r\n"
 
@@ -140,7 +142,8 @@ class Turn:
     def _read_chunks(self) -> None:
         while True:
             line = self.read_line()
-            assert line == line.strip() and b";" not in line, line
+            assert line == line.strip(), line
+            assert b";" not in line, line
             self.seen.framed += line + b"\r\n"
             size = int(line, 16)
             data = self.read(size + 2)
@@ -203,6 +206,8 @@ class RecordingUpstream:
     ends: dict[int, str] = field(default_factory=dict)
     """How the proxy ended a connection, by its number: `clean` or `cut`."""
     errors: list[BaseException] = field(default_factory=list)
+    source: str = "127.1.0.0"
+    """The address that the clients of the test under way come from, and no other test's."""
 
     def __post_init__(self) -> None:
         self._changed = threading.Condition()
@@ -210,13 +215,15 @@ class RecordingUpstream:
         self.port: int = self._listening.getsockname()[1]
         self._open: dict[int, ssl.SSLSocket] = {}
         self._threads: list[threading.Thread] = []
-        self._count = 0
+        self._count = self._tests = 0
         self.breathe: Callable[[], None] = lambda: None
         self._start(self._accept)
 
     def reset(self) -> None:
-        """Forget what was."""
+        """Forget what was: a request of an earlier test that comes late is told by its client's address."""
         with self._changed:
+            self._tests += 1
+            self.source = f"127.1.{self._tests >> 8}.{self._tests & 255}"
             self.requests = []
             self.scripts = deque()
             self.ends = {}
@@ -238,9 +245,7 @@ class RecordingUpstream:
 
     def request(self, number: int = 1, *, whole: bool = True) -> Seen:
         """The request of this number, once it is there."""
-        self.wait(
-            lambda: len(self.requests) >= number and (self.requests[number - 1].whole or not whole), "no request"
-        )
+        self.wait(lambda: len(self.requests) >= number and (self.requests[number - 1].whole or not whole), "no request")
         return self.requests[number - 1]
 
     def end_of(self, seen: Seen) -> str:
@@ -312,13 +317,19 @@ class RecordingUpstream:
         buffer[:] = rest
         seen = Seen(connection=number, head=head)
         with self._changed:
-            self.requests.append(seen)
-            script = self.scripts.popleft() if self.scripts else reply()
+            script = reply()
+            if self._is_ours(seen):
+                self.requests.append(seen)
+                script = self.scripts.popleft() if self.scripts else script
             self._changed.notify_all()
         try:
             script(Turn(sock=sock, seen=seen, upstream=self, buffer=buffer))
         finally:
             self.tell()
+
+    def _is_ours(self, seen: Seen) -> bool:
+        peer = b",".join(seen.all("X-Forwarded-For")).rpartition(b",")[2].strip()
+        return peer in {self.source.encode(), TRUSTED.encode()}
 
 
 def receive(sock: ssl.SSLSocket, buffer: bytearray) -> None:

@@ -177,7 +177,22 @@ def test_mapped_addresses_are_the_addresses_that_they_map(address):
     assert is_within(f"::ffff:{address}", NETS) == is_within(str(address), NETS)
 
 
-@pytest.mark.parametrize("text", ["", " 10.0.0.1", "10.0.0.1 ", "10.0.0", "10.0.0.1/8", "010.0.0.1", "10.0.0.1:80", "[::1]", "unknown", "0x7f000001", "１0.0.0.1"])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        " 10.0.0.1",
+        "10.0.0.1 ",
+        "10.0.0",
+        "10.0.0.1/8",
+        "010.0.0.1",
+        "10.0.0.1:80",
+        "[::1]",
+        "unknown",
+        "0x7f000001",
+        "\uff110.0.0.1",
+    ],
+)
 def test_what_is_no_address_lies_nowhere(text):
     """Not even nearly."""
     assert read_address(text) is None
@@ -189,4 +204,4 @@ def test_a_zone_index_is_no_part_of_an_address(text):
     """It names an interface of somebody else's, and could be anything: not even a quote is excluded by its grammar."""
     parsed = read_address(text)
 
-    assert parsed is None or str(parsed).isascii() and "%" not in str(parsed)
+    assert parsed is None or "%" not in str(parsed)

@@ -24,7 +24,10 @@ RESERVED = [
 def spelling(draw: st.DrawFn, of: list[str]) -> tuple[str, str]:
     """A name and one of its spellings: any letter case, any sign for the hyphens."""
     name = draw(st.sampled_from(of))
-    letters = [draw(st.sampled_from(OTHERS)) if sign == "-" else draw(st.sampled_from([sign.lower(), sign.upper()])) for sign in name]
+    letters = [
+        draw(st.sampled_from(OTHERS)) if sign == "-" else draw(st.sampled_from([sign.lower(), sign.upper()]))
+        for sign in name
+    ]
     return name, "".join(letters)
 
 
@@ -100,7 +103,9 @@ def test_the_table_does_not_grow_without_end():
     assert table[b"X-Late"] == names.PASS
 
 
-@given(spelling(["Host", "Authorization", "Cookie", "X-Authproxy-User", "Remote-User", "Legacy-Login", "X-Forwarded-For"]))
+@given(
+    spelling(["Host", "Authorization", "Cookie", "X-Authproxy-User", "Remote-User", "Legacy-Login", "X-Forwarded-For"])
+)
 def test_a_connection_option_never_takes_these_away(case):
     """In no spelling."""
     assert TABLE.is_relied_on(case[1].encode())
@@ -112,7 +117,9 @@ def test_a_connection_option_may_name_others(option):
     assert not TABLE.is_relied_on(option)
 
 
-@given(st.sampled_from(["X-Authproxy-User", "X-Authproxy-Response", "X-Authproxy-"]).flatmap(lambda name: spelling([name])))
+@given(
+    st.sampled_from(["X-Authproxy-User", "X-Authproxy-Response", "X-Authproxy-"]).flatmap(lambda name: spelling([name]))
+)
 def test_an_answer_never_speaks_with_our_voice(case):
     """In no spelling."""
     assert AnswerNames()[case[1].encode()] == names.DROP

@@ -61,9 +61,7 @@ def test_a_refused_path_has_a_reason(raw):
         return
     once = unquote_to_bytes(raw)
     twice = unquote_to_bytes(once)
-    broken = any(
-        part[:2].strip(b"0123456789abcdefABCDEF") or len(part) < 2 for part in raw.split(b"%")[1:]
-    )
+    broken = any(part[:2].strip(b"0123456789abcdefABCDEF") or len(part) < 2 for part in raw.split(b"%")[1:])
 
     assert (
         broken

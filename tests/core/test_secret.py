@@ -1,7 +1,5 @@
 """A secret prints as nothing."""
 
-import pickle
-
 import pytest
 
 from authproxy.core.secret import Secret
@@ -10,7 +8,14 @@ from authproxy.core.secret import Secret
 def test_no_text_form_shows_it():
     """Neither repr nor str nor format nor a container of it."""
     secret = Secret(b"hunter2")
-    texts = [repr(secret), str(secret), f"{secret}", f"{secret!r:>20}", repr([secret]), repr({"k": secret}), "%s" % (secret,)]
+    texts = [
+        repr(secret),
+        str(secret),
+        f"{secret}",
+        f"{secret!r:>20}",
+        repr([secret]),
+        repr({"k": secret}),
+    ]
 
     assert not any("hunter2" in text for text in texts)
 
@@ -41,4 +46,3 @@ def test_it_has_no_room_for_more():
     """No attribute can be set by mistake."""
     with pytest.raises(AttributeError):
         Secret("x").copy = "x"  # type: ignore[attr-defined]
-    assert pickle.loads(pickle.dumps([1])) == [1]

@@ -16,7 +16,8 @@ from authproxy.daemon.status import Stage, Status
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.services import Services
 from authproxy.runtime import Current, Runtime
-from authproxy.upstream.pool import Endpoint, Upstream, UpstreamTimes
+from authproxy.upstream.pool import Upstream, UpstreamTimes
+from authproxy.upstream.side import Endpoint
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DOCUMENTED = {value for name, value in vars(events).items() if name.startswith("METRIC_")}

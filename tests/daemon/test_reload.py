@@ -1,12 +1,10 @@
 """Each transaction of a reload succeeds or fails by itself, and what is at work is never touched."""
 
-import asyncio
-import threading
 from datetime import timedelta
 
 import pytest
 
-from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, run_attempt
+from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
 from authproxy.errors import ConfigError
 
 
@@ -175,17 +173,3 @@ def test_a_new_role_of_an_old_certificate_is_checked(site, again):
 def test_all_problems_stand_in_one_line():
     """Log lines do not break."""
     assert one_line(ConfigError("a.yaml:1:1: x: bad", "a.yaml:2:1: y: bad")) == "a.yaml:1:1: x: bad; a.yaml:2:1: y: bad"
-
-
-async def test_the_loop_runs_on_meanwhile(site, before):
-    """The road is taken in a thread of its own."""
-    threads = []
-
-    def load():
-        threads.append(threading.current_thread())
-        return site.load()
-
-    await run_attempt(site.workshop, load, before, site.now, 2)
-    await asyncio.sleep(0)
-
-    assert threads[0] is not threading.current_thread()

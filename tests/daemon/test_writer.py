@@ -103,7 +103,7 @@ def test_a_reader_that_stands_still_costs_counted_lines_and_no_time(tmp_path):
 
 def test_a_full_disk_costs_counted_lines():
     """The thread goes on with the next batch."""
-    with open("/dev/full", "wb") as full:
+    with Path("/dev/full").open("wb") as full:
         writer = LogWriter(Path(f"/proc/self/fd/{full.fileno()}"))
         writer.write(b"one\ntwo\n")
         writer.write(b"three\n")

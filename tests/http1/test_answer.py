@@ -31,7 +31,12 @@ def test_a_plain_answer_is_read():
 
 @pytest.mark.parametrize(
     ("start", "status", "close"),
-    [(b"HTTP/1.1 200 OK", 200, False), (b"HTTP/1.1 200 ", 200, False), (b"HTTP/1.0 404 x y", 404, True), (b"HTTP/1.1 599 \xe9", 599, False)],
+    [
+        (b"HTTP/1.1 200 OK", 200, False),
+        (b"HTTP/1.1 200 ", 200, False),
+        (b"HTTP/1.0 404 x y", 404, True),
+        (b"HTTP/1.1 599 \xe9", 599, False),
+    ],
 )
 def test_status_lines(start, status, close):
     """HTTP/1.0 closes."""
@@ -114,7 +119,9 @@ def test_no_tail_raises(tail):
     assert isinstance(READER.read(b"HTTP/1.1 200 OK\r\nX: 1\r\n" + tail), AnswerHead | BadAnswer)
 
 
-NAMES = st.sampled_from([b"Server", b"server", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Set-Cookie", b"X-A", b"Bad Name"])
+NAMES = st.sampled_from(
+    [b"Server", b"server", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Set-Cookie", b"X-A", b"Bad Name"]
+)
 VALUES = st.sampled_from([b"", b"5", b"x", b"chunked", b"close", b"x-a", b"keep-alive", b"a: b", b"content-length"])
 HEADS = st.builds(
     lambda start, pairs: b"\r\n".join([start, *[name + b":" + value for name, value in pairs]]),

@@ -1,5 +1,7 @@
 """Bodies of a known length."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -13,7 +15,7 @@ def test_any_split_gives_the_same_payload(body, behind, cuts):
     places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
     reader = LengthReader(len(body))
     payload = rest = b""
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         got, more = reader.feed(data[begin:end])
         payload += got
         rest += more

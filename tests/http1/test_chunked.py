@@ -1,5 +1,7 @@
 """Chunked bodies in, payload out, however the bytes are cut."""
 
+from itertools import pairwise
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -26,7 +28,7 @@ def read(*pieces: bytes) -> tuple[bytes, bytes, bool] | None:
 def split(data: bytes, cuts: list[int]) -> list[bytes]:
     """The data in pieces."""
     places = sorted({cut % (len(data) + 1) for cut in cuts} | {0, len(data)})
-    return [data[begin:end] for begin, end in zip(places, places[1:], strict=False)]
+    return [data[begin:end] for begin, end in pairwise(places)]
 
 
 PAYLOADS = st.lists(st.binary(min_size=1, max_size=40), max_size=6)
@@ -104,7 +106,9 @@ def test_a_size_has_1_to_15_digits(digits):
     assert read(b"0" * (16 - len(digits)) + digits + b"\r\nhello\r\n0\r\n\r\n") is None
 
 
-@pytest.mark.parametrize(("size", "good"), [(0, True), (1, True), (255, True), (256, True), (257, False), (1000, False)])
+@pytest.mark.parametrize(
+    ("size", "good"), [(0, True), (1, True), (255, True), (256, True), (257, False), (1000, False)]
+)
 def test_an_extension_has_256_bytes(size, good):
     """Behind the semicolon; more is refused."""
     assert (read(b"5;" + b"x" * size + b"\r\nhello\r\n0\r\n\r\n") is not None) is good
@@ -146,7 +150,9 @@ def test_well_formed_trailers_are_dropped(line):
     assert read(b"1\r\nx\r\n0\r\n" + line + b"\r\n\r\n") == (b"x", b"", True)
 
 
-@pytest.mark.parametrize("line", [b"X", b": 1", b"X : 1", b" X: 1", b"X\x00: 1", b"X: \x00", b"X: a\rb", b"X: \x7f", b"(: 1"])
+@pytest.mark.parametrize(
+    "line", [b"X", b": 1", b"X : 1", b" X: 1", b"X\x00: 1", b"X: \x00", b"X: a\rb", b"X: \x7f", b"(: 1"]
+)
 def test_malformed_trailers_are_refused(line):
     """By the grammar of fields."""
     assert read(b"0\r\n" + line + b"\r\n\r\n") is None

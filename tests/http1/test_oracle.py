@@ -16,8 +16,12 @@ from authproxy.http1.request import HeadLimits, RequestHead, RequestReader
 
 READER = RequestReader(RequestNames(), HeadLimits())
 
-METHODS = st.sampled_from([b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"get", b"PROPFIND", b"PURGE"])
-TARGETS = st.sampled_from([b"/", b"/a", b"/a?b=c", b"/%61//b;c", b"*", b"http://a/", b"/?#", b"/\xff", b"a", b"//a/b", b"/a\\b", b"/{}|\"^`"])
+METHODS = st.sampled_from(
+    [b"GET", b"HEAD", b"POST", b"PUT", b"DELETE", b"OPTIONS", b"PATCH", b"get", b"PROPFIND", b"PURGE"]
+)
+TARGETS = st.sampled_from(
+    [b"/", b"/a", b"/a?b=c", b"/%61//b;c", b"*", b"http://a/", b"/?#", b"/\xff", b"a", b"//a/b", b"/a\\b", b'/{}|"^`']
+)
 VERSIONS = st.sampled_from([b"HTTP/1.1", b"HTTP/1.0", b"HTTP/1.2", b"http/1.1", b"HTTP/2.0"])
 NAMES = st.sampled_from(
     [b"Accept", b"X-A", b"x-a", b"Content-Length", b"Transfer-Encoding", b"Connection", b"Upgrade", b"Cookie", b"Expect",
@@ -28,7 +32,9 @@ VALUES = st.sampled_from(
      b"gzip, chunked", b"05", b"+5", b"5, 5", b"\x00", b"\x0b", b"\x7f", b'"q"', b"a\rb", b"a\nb", b"a\r\n b", b"x-a"]
 )  # fmt: skip
 BLANKS = st.sampled_from([b"", b" ", b"  ", b"\t"])
-LINES = st.lists(st.tuples(NAMES, st.sampled_from([b":", b" :", b"", b"::"]), BLANKS, VALUES, BLANKS).map(b"".join), max_size=5)
+LINES = st.lists(
+    st.tuples(NAMES, st.sampled_from([b":", b" :", b"", b"::"]), BLANKS, VALUES, BLANKS).map(b"".join), max_size=5
+)
 SPACES = st.sampled_from([b" ", b" ", b" ", b" ", b"  ", b"\t"])
 
 
@@ -64,7 +70,12 @@ def test_the_oracle_is_the_c_parser():
 def test_what_is_accepted_has_the_same_meaning_for_llhttp(block):
     """One message, with the same method, path, version and fields."""
     head = READER.read(block)
-    if not isinstance(head, RequestHead) or head.method.decode() not in {*HTTPMethod, *hdrs.METH_ALL, "PROPFIND", "PURGE"}:
+    if not isinstance(head, RequestHead) or head.method.decode() not in {
+        *HTTPMethod,
+        *hdrs.METH_ALL,
+        "PROPFIND",
+        "PURGE",
+    }:
         return
     messages = llhttp(block)
 
@@ -82,7 +93,8 @@ def test_what_is_accepted_has_the_same_meaning_for_llhttp(block):
 
 
 @pytest.mark.parametrize(
-    "line", [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Connection: close", b"X-A: \xe9", b"!#$%&'*+-.^_`|~1: x"]
+    "line",
+    [b"Content-Length: 5", b"Transfer-Encoding: chunked", b"Connection: close", b"X-A: \xe9", b"!#$%&'*+-.^_`|~1: x"],
 )
 def test_the_oracle_reads_what_is_accepted(line):
     """The comparison above does compare something."""

@@ -32,7 +32,7 @@ def test_a_plain_head_is_read():
 
     assert (head.method, head.target, head.path, head.host) == (b"GET", b"/a/b?c=/d", b"/a/b", b"a:80")
     assert list(head.lines) == [b"Accept: a", b"X-A:b"]
-    assert not (head.close or head.has_body or head.chunked or head.http10 or head.upgrade or head.expect_continue)
+    assert not any((head.close, head.has_body, head.chunked, head.http10, head.upgrade, head.expect_continue))
     assert head.content_length == -1
 
 
@@ -67,7 +67,9 @@ def test_framing(lines, length, chunked, has_body):
     assert (head.content_length, head.chunked, head.has_body) == (length, chunked, has_body)
 
 
-@pytest.mark.parametrize("value", [b"", b"+1", b"-1", b"1 2", b"1,1", b"1" * 19, b"0x1", b"1_0", b"\xd9\xa1", b"1.0", b"\xb2"])
+@pytest.mark.parametrize(
+    "value", [b"", b"+1", b"-1", b"1 2", b"1,1", b"1" * 19, b"0x1", b"1_0", b"\xd9\xa1", b"1.0", b"\xb2"]
+)
 def test_lengths_that_are_none(value):
     """400."""
     assert refused(b"Content-Length: " + value) == 400
@@ -195,7 +197,9 @@ def test_no_bytes_raise(block):
     assert isinstance(READER.read(block), RequestHead | Malformed)
 
 
-@given(st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"X: 1", b"Host: a", b" ", b":", b"a"]), max_size=10).map(b"".join))
+@given(
+    st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"X: 1", b"Host: a", b" ", b":", b"a"]), max_size=10).map(b"".join)
+)
 def test_only_crlf_ends_a_line(tail):
     """A head with a CR or LF alone is never accepted, wherever it stands."""
     head = READER.read(b"GET / HTTP/1.1\r\nHost: a\r\n" + tail)

@@ -1,5 +1,7 @@
 """Frame boundaries in a stream that passes by (RFC 6455, 5.2)."""
 
+from itertools import pairwise
+
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -39,7 +41,7 @@ def test_it_stands_at_a_boundary_exactly_between_frames(frames, cuts):
     tracker = FrameTracker()
     assert tracker.at_boundary
 
-    for begin, end in zip(places, places[1:], strict=False):
+    for begin, end in pairwise(places):
         tracker.feed(data[begin:end])
         assert tracker.at_boundary == (end in boundaries)
 

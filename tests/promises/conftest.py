@@ -15,15 +15,16 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any, ClassVar, TypeVar
+from typing import Any, ClassVar, Self, TypeVar
 
 import pytest
 import yaml
+from typing_extensions import override
 
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import UserId
@@ -100,15 +101,14 @@ class Seen:
     method: str
     path: str
     headers: dict[str, str]
-    certificate: dict[str, object]
+    certificate: Mapping[str, Any]
 
 
 class Handler(BaseHTTPRequestHandler):
     """Does what the path says."""
 
     protocol_version = "HTTP/1.1"
-    server: "Service"
-    timeout = 60
+    server: "Service"  # type: ignore[mutable-override]  # only a Service makes these
 
     def handle_any(self) -> None:
         name, _, rest = self.path.partition("?")[0].lstrip("/").partition("/")
@@ -120,7 +120,7 @@ class Handler(BaseHTTPRequestHandler):
             return
         self.answer(json.dumps({"path": self.path, "headers": dict(self.headers.items())}).encode())
 
-    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = handle_any
+    do_GET = do_POST = do_PUT = do_HEAD = do_DELETE = handle_any  # noqa: N815  # names that http.server looks for
 
     def answer(self, body: bytes, **more: str) -> None:
         self.send_response(200)
@@ -221,6 +221,7 @@ class Handler(BaseHTTPRequestHandler):
                 self.server.closes.append(payload)
                 return
 
+    @override
     def log_message(self, *_: object) -> None:
         pass
 
@@ -251,6 +252,7 @@ class Service(ThreadingHTTPServer):
     def wait(self, name: str) -> None:
         assert self.gate(name).wait(60), f"gate {name} stayed shut"
 
+    @override
     def finish_request(self, request: Any, client_address: Any) -> None:
         self.accepted += 1
         request.settimeout(60)
@@ -264,9 +266,11 @@ class Service(ThreadingHTTPServer):
             finally:
                 self._open.discard(tls)
 
+    @override
     def shutdown_request(self, request: Any) -> None:
         request.close()
 
+    @override
     def handle_error(self, *_: object) -> None:
         error = sys.exc_info()[1]
         if not isinstance(error, OSError | ValueError):
@@ -341,6 +345,7 @@ class Client(http.client.HTTPSConnection):
         super().__init__(name, port, timeout=timeout, context=context)
         self._tls = context
 
+    @override
     def connect(self) -> None:
         wire = socket.create_connection(("127.0.0.1", self.port), self.timeout)
         try:
@@ -370,7 +375,7 @@ class Client(http.client.HTTPSConnection):
         assert isinstance(self.sock, ssl.SSLSocket)
         return self.sock
 
-    def __enter__(self) -> "Client":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -487,10 +492,11 @@ class Running:
     def access(self, answer: Answer) -> dict[str, Any]:
         """The access log's line of the request that was answered so."""
         wanted = answer.headers["X-Request-Id"]
-        return until(
-            lambda: next((line for line in self.access_lines() if line["request_id"] == wanted), None),
+        lines = until(
+            lambda: [line for line in self.access_lines() if line["request_id"] == wanted],
             what=f"the access line of {wanted}",
         )
+        return lines[0]
 
 
 class House:
@@ -553,7 +559,7 @@ class House:
         """Save the configuration and start the process; wait for nothing."""
         self.save()
         command = [sys.executable, "-m", "authproxy", "run", "-c", str(self.directory / "authproxy.yaml")]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHPROXY_", "COV"))}
+        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHPROXY_", "COV", "PYTHONDONTWRITE"))}
         process = subprocess.Popen(
             command, cwd=self.directory, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )

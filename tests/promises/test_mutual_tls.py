@@ -30,9 +30,7 @@ def s_client(house, tool):
         if shows is not None:
             house.put("shows.pem", keys.combined_file(shows))
             command += ["-cert", "shows.pem", "-key", "shows.pem"]
-        request = (
-            f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.user.token}\r\nConnection: close\r\n\r\n"
-        )
+        request = f"GET / HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {house.user.token}\r\nConnection: close\r\n\r\n"
         done = subprocess.run(
             command, cwd=house.directory, input=request, capture_output=True, text=True, timeout=20, check=False
         )

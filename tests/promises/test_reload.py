@@ -140,7 +140,7 @@ def test_no_request_sees_a_mix_of_two_configurations(house, until):
         users = [name for name in headers if name.startswith("X-User-")]
         colors[answer.headers["X-Request-Id"]] = (answer.headers["X-Out"], headers["X-In"], *users)
     until(lambda: len(running.access_lines()) >= len(load.answers), what="all access lines")
-    meant = {}
+    meant: dict[int, set[tuple[str, ...]]] = {}
     for line in running.access_lines():
         meant.setdefault(line["generation"], set()).add(colors[line["request_id"]])
 
@@ -212,7 +212,7 @@ def test_a_half_written_pair_is_tried_again(house, until):
 def test_a_certificate_that_expires_unchanged_stays(house, until):
     """It warns, naming the keystore, and the rest of the reload is applied."""
     now = datetime.now(UTC)
-    house.put_pair("server", house.pki.server(now=now, end=timedelta(seconds=4)))
+    house.put_pair("server", house.pki.server(now=now, end=timedelta(seconds=8)))
     running = house.start()
     newcomer = house.new_user()
     house.put_users(newcomer)
@@ -222,7 +222,7 @@ def test_a_certificate_that_expires_unchanged_stays(house, until):
     context.verify_flags |= ssl.VerifyFlags(0x200000)  # X509_V_FLAG_NO_CHECK_TIME
     with house.client() as client:
         client._tls = context
-        until(lambda: datetime.now(UTC) > now + timedelta(seconds=5), what="the certificate has expired")
+        until(lambda: datetime.now(UTC) > now + timedelta(seconds=9), what="the certificate has expired")
         mark = running.reload()
         answer = client.ask("/", newcomer)
 

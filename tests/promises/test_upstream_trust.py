@@ -20,7 +20,9 @@ UNTRUSTED = {
     "wrong-authority": lambda pki: pki.server(by=pki.other),
     "expired": lambda pki: pki.server(begin=-2 * _DAY, end=-_DAY),
     "not-yet-valid": lambda pki: pki.server(begin=_DAY, end=2 * _DAY),
-    "self-signed": lambda pki: keys.new_authority("localhost", keys.Validity.of_days(pki.now, 5), keys.Algorithm.EC_P256),
+    "self-signed": lambda pki: keys.new_authority(
+        "localhost", keys.Validity.of_days(pki.now, 5), keys.Algorithm.EC_P256
+    ),
     "for-clients": lambda pki: pki.client("localhost"),
 }
 WORDS = {
@@ -68,7 +70,7 @@ def test_an_unverified_service_gets_nothing(house, serve, pki, case):
 @contextlib.contextmanager
 def listening(act):
     """A TCP server that does `act(wire)` with each connection, and remembers what it was sent."""
-    got = []
+    got: list[bytes] = []
     with socket.create_server(("127.0.0.1", 0)) as server:
 
         def run():
@@ -112,7 +114,7 @@ def test_plaintext_where_tls_is_expected(house):
         running = house.start()
         answer, _ = fails(house, running, 502, "upstream-unverified")
 
-    assert b"hi" != answer.body
+    assert answer.body != b"hi"
     assert b"secret-path" not in b"".join(got)
     assert house.user.user_id.encode() not in b"".join(got)
 

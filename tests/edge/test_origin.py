@@ -1,0 +1,68 @@
+"""What is said of the client's address: lines that hold whatever a trusted peer wrote."""
+
+import ipaddress
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authproxy.core.peer import Peer
+from authproxy.edge.origin import origin_behind, origin_of
+
+TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fe80::/10"))
+PEER = Peer(address="10.0.0.1", port=1, local_port=8443)
+NAMES = st.sampled_from(
+    [b"x-forwarded-for", b"x-forwarded-proto", b"x-forwarded-host", b"x-forwarded-port", b"x-real-ip", b"forwarded"]
+)
+VALUES = st.one_of(
+    st.sampled_from(
+        [
+            b"192.0.2.7",
+            b"10.0.0.2",
+            b"for=192.0.2.7",
+            b'for="[2001:db8::1]:1";by=x',
+            b"",
+            b",",
+            b"unknown",
+            b'fe80::1%"x":"',
+        ]
+    ),
+    st.binary(max_size=40).map(lambda text: bytes(byte for byte in text if byte == 9 or (byte >= 32 and byte != 127))),
+)
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+def test_whatever_a_trusted_peer_says_the_address_is_one(said):
+    """It goes to the log and is decided on: an address without a zone index, and no byte more."""
+    origin = origin_behind(PEER, said, TRUSTED)
+
+    assert str(ipaddress.ip_address(origin.address))
+    assert "%" not in origin.address
+
+
+@given(st.lists(st.tuples(NAMES, VALUES), max_size=5))
+def test_every_line_stands_once_and_is_a_line(said):
+    """Six fields, whatever was said."""
+    lines = origin_behind(PEER, said, TRUSTED).lines(b"a.test")
+    names = [line.partition(b":")[0] for line in lines.split(b"\r\n")[:-1]]
+
+    assert lines.endswith(b"\r\n")
+    assert sorted(names) == sorted(
+        [b"X-Forwarded-For", b"X-Real-IP", b"X-Forwarded-Proto", b"X-Forwarded-Port", b"Forwarded", b"X-Forwarded-Host"]
+    )
+
+
+def test_an_ipv6_client_is_written_as_rfc_7239_says():
+    """In brackets and quotes."""
+    lines = origin_of(Peer(address="2001:db8::1", port=1, local_port=443)).lines(b"a")
+
+    assert b'Forwarded: for="[2001:db8::1]";proto=https;host="a"\r\n' in lines
+    assert b"X-Real-IP: 2001:db8::1\r\n" in lines
+
+
+def test_lines_follow_the_host():
+    """One connection may ask for several."""
+    origin = origin_of(PEER)
+
+    assert b"X-Forwarded-Host: a\r\n" in origin.lines(b"a")
+    assert b"X-Forwarded-Host: b\r\n" in origin.lines(b"b")
+    assert b"X-Forwarded-Host: a\r\n" in origin.lines(b"a")
