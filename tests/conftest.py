@@ -71,7 +71,9 @@ def run_authproxy(tmp_path: Path) -> RunAuthproxy:
         cwd: Path | None = None,
         timeout: float = 20,
     ) -> subprocess.CompletedProcess[str]:
-        inherited = {k: v for k, v in os.environ.items() if not k.startswith((*_COVERAGE, "AUTHPROXY_", "PYTHONDONTWRITE"))}
+        inherited = {
+            k: v for k, v in os.environ.items() if not k.startswith((*_COVERAGE, "AUTHPROXY_", "PYTHONDONTWRITE"))
+        }
         return subprocess.run(
             [sys.executable, "-m", "authproxy", *map(str, args)],
             input=stdin,

@@ -159,6 +159,9 @@ def is_within(address: str, networks: Sequence[Network]) -> bool:
 
 def read_address(text: str) -> IPv4Address | IPv6Address | None:
     """Return the address, an IPv4 one for IPv4-mapped IPv6 (RFC 4291, 2.5.5.2), or None for what is none."""
+    if "%" in text:
+        # A zone index names an interface of somebody else's machine, and may hold any character.
+        return None
     try:
         parsed = ip_address(text)
     except ValueError:

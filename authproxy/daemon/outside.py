@@ -1,5 +1,6 @@
 """What a configuration needs of the machine: listening sockets and the access log. Taken before the swap."""
 
+import errno
 import os
 import socket
 from collections.abc import Mapping
@@ -9,7 +10,7 @@ from pathlib import Path
 from authproxy.core.stats import Stats
 from authproxy.daemon.doors import Doors
 from authproxy.daemon.prepare import Prepared
-from authproxy.daemon.writer import LogWriter
+from authproxy.daemon.writer import LogWriter, cannot_open
 from authproxy.door.sockets import Bind
 from authproxy.edge.server import OwnPage
 from authproxy.edge.services import Services
@@ -33,9 +34,19 @@ def check_log(loaded: Loaded) -> None:
         ConfigError: its directory is missing or not writable, or it is a directory itself.
     """
     target = loaded.settings.logging.access
-    if isinstance(target, Path) and (target.is_dir() or not os.access(target.parent, os.W_OK)):
-        problem = "is a directory" if target.is_dir() else "cannot be opened: no writable directory"
-        raise ConfigError(f"{loaded.where('logging', 'access')}: {target}: {problem}")
+    if not isinstance(target, Path):
+        return
+    fault = None
+    if target.is_dir():
+        fault = errno.EISDIR
+    elif not target.parent.is_dir():
+        fault = errno.ENOENT
+    elif not os.access(target if target.exists() else target.parent, os.W_OK):
+        fault = errno.EACCES
+    if fault is not None:
+        raise ConfigError(
+            f"{loaded.where('logging', 'access')}: {cannot_open(target, OSError(fault, os.strerror(fault)))}"
+        )
 
 
 class Outside:

@@ -77,4 +77,9 @@ def _open(target: str | Path) -> int:
     try:
         return os.open(target, os.O_WRONLY | os.O_APPEND | os.O_CREAT | os.O_CLOEXEC, 0o640)
     except OSError as error:
-        raise MaterialError(str(target), f"cannot be opened: {(error.strerror or str(error)).lower()}") from error
+        raise cannot_open(target, error) from error
+
+
+def cannot_open(target: Path, error: OSError) -> MaterialError:
+    """Return what is said of a log that cannot be opened."""
+    return MaterialError(str(target), f"cannot be opened: {(error.strerror or str(error)).lower()}")

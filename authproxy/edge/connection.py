@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 _HEAD_END: Final = b"\r\n\r\n"
 # A catalog has its own, much shorter deadline; this one only catches a catalog without one.
 _PATIENCE: Final = 10.0
+# What a request line has beside its target: a method of reasonable length, blanks, version, CRLF.
+_WORDS: Final = 64
 _PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -103,7 +105,9 @@ class ClientConnection(Carrier):
         self._buffer = data
         if data.count(b"\n") != data.count(b"\r\n"):
             self.refuse_malformed(Malformed(400, "a bare LF"))
-        elif len(data) > listener.limits.head or (len(data) > listener.limits.line and _is_long(listener, data)):
+        elif len(data) > listener.limits.head or (
+            len(data) > listener.limits.line + _WORDS and _is_long(listener, data)
+        ):
             self.refuse_malformed(_too_large(listener, data))
 
     def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
@@ -207,7 +211,7 @@ class ClientConnection(Carrier):
 
 def _is_long(listener: Listener, data: bytes) -> bool:
     """Tell whether the request line is longer than it may be, whether or not its end has come."""
-    return data.find(b"\r\n", 0, listener.limits.line + 2) < 0
+    return data.find(b"\r\n", 0, listener.limits.line + _WORDS) < 0
 
 
 def _too_large(listener: Listener, data: bytes) -> Malformed:

@@ -124,12 +124,17 @@ def _read_rest(head: AnswerHead, lines: list[bytes], shape: AnswerShape) -> BadA
 
 
 def _apply_options(head: AnswerHead, options: bytes, upgrade: bytes | None) -> None:
-    named = {option.strip(b" \t") for option in options.split(b",")} - {b"", b"keep-alive"}
+    named = {option.strip(b" \t") for option in options.split(b",")} - _HARMLESS
     if b"close" in named:
         head.close = True
-        named.discard(b"close")
     if b"upgrade" in named:
         head.upgrade = upgrade
-        named.discard(b"upgrade")
+    named -= {b"close", b"upgrade"}
+    if b"set-cookie" in named:
+        head.cookies = None
     if named:
         head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
+
+
+# The framing is ours towards the client: an option cannot take it away.
+_HARMLESS: Final = frozenset({b"", b"keep-alive", b"content-length"})

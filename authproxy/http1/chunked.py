@@ -16,7 +16,7 @@ from authproxy.http1.lines import PLAIN
 _HEX: Final = b"0123456789abcdefABCDEF"
 _MAX_SIZE_DIGITS: Final = 15
 _MAX_EXTENSION: Final = 256
-_MAX_LINE: Final = _MAX_SIZE_DIGITS + _MAX_EXTENSION
+_MAX_LINE: Final = _MAX_SIZE_DIGITS + len(";") + _MAX_EXTENSION
 _MAX_TRAILER_FIELDS: Final = 16
 _MAX_TRAILER_BYTES: Final = 4096
 _VISIBLE: Final = bytes(range(0x20, 0x7F)) + b"\t"

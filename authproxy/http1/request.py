@@ -117,7 +117,9 @@ class RequestReader:
         fields = len(lines) - 1
         limits = self._limits
         if fields > limits.fields or (len(block) > limits.line and max(map(len, lines)) > limits.line):
-            return _TARGET_TOO_LONG if len(lines[0]) > limits.line else _TOO_LARGE
+            problem = _problem_of_size(lines, limits)
+            if problem is not None:
+                return problem
         if block.translate(None, PLAIN) != ENDS[fields]:
             return Malformed(400, "a bare CR or LF, or a control byte")
         words = lines[0].split(b" ")
@@ -169,6 +171,15 @@ class RequestReader:
 _USUAL_METHODS: Final = frozenset({b"GET", b"HEAD", b"POST", b"PUT", b"PATCH", b"DELETE", b"OPTIONS"})
 _TARGET_TOO_LONG: Final = Malformed(414, "request line too long")
 _TOO_LARGE: Final = Malformed(431, "too many fields, or a line too long")
+
+
+def _problem_of_size(lines: list[bytes], limits: HeadLimits) -> Malformed | None:
+    """Return what is too large: the target counts without the words around it."""
+    if len(lines[0]) > limits.line and len(max(lines[0].split(b" "), key=len)) > limits.line:
+        return _TARGET_TOO_LONG
+    if len(lines) - 1 > limits.fields or (len(lines) > 1 and max(map(len, lines[1:])) > limits.line):
+        return _TOO_LARGE
+    return None
 
 
 def _problem_of_start(method: bytes, target: bytes) -> Malformed | None:

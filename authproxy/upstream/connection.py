@@ -14,6 +14,7 @@ from authproxy.upstream.side import Side
 
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
+_TOO_LONG: Final = "bytes after the end of the answer"
 _READ: Final = AnswerReader().read
 
 
@@ -49,9 +50,8 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bodiless", "_buffer", "_chunks", "_ended",
-        "_interim", "_keep", "_left", "_receiver", "_state", "_transport", "_upgrade",
-        "answered", "home", "idle_since", "is_idle", "write",
+        "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_paused", "_keep", "_left", "_receiver",
+        "_state", "_transport", "_upgrade", "answered", "home", "idle_since", "is_idle", "write",
     )  # fmt: skip
 
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
@@ -66,6 +66,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._upgrade: bytes | None = None
         self._keep = True
         self._ended = False
+        self._is_paused = False
         self.is_idle = True
         """Whether a request may be written to it now; False for good once it is closing."""
         self.write: Callable[[bytes], None] = _forget
@@ -92,12 +93,14 @@ class UpstreamConnection(asyncio.Protocol):
     def pause(self) -> None:
         """Stop reading: the client does not take bytes fast enough."""
         if self._transport is not None and not self._transport.is_closing():
+            self._is_paused = True
             self._transport.pause_reading()
 
     def resume(self) -> None:
         """Read again."""
-        if self._transport is not None and not self._transport.is_closing():
+        if self._is_paused and self._transport is not None and not self._transport.is_closing():
             self._transport.resume_reading()
+        self._is_paused = False
 
     def hand_over(self, receiver: Receiver) -> None:
         """From now on `receiver` gets what comes: the exchange became a tunnel."""
@@ -109,6 +112,8 @@ class UpstreamConnection(asyncio.Protocol):
         if self._state is _DONE and self._keep and self._transport is not None:
             self._state = _IDLE
             self.is_idle = True
+            # A slow client may have had this answer held back: the next one must not find a deaf connection.
+            self.resume()
         return self.is_idle
 
     def abort(self) -> None:
@@ -155,6 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
     def eof_received(self) -> bool:
         # Over TLS this is close_notify and nothing else: the loops do not call it for a connection that was just cut.
         self._ended = True
+        self.is_idle = False
         return False
 
     @override
@@ -211,7 +217,7 @@ class UpstreamConnection(asyncio.Protocol):
         if length >= 0:
             self._left = left = length - len(rest)
             if left < 0:
-                self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+                self._fail(Failure.MALFORMED, _TOO_LONG)
                 return
             self._state = _LENGTH if left else _DONE
             receiver.on_answer(head, rest, complete=not left)
@@ -258,22 +264,18 @@ class UpstreamConnection(asyncio.Protocol):
             self._read_head(rest)
 
     def _read_length(self, receiver: Receiver, data: bytes) -> None:
-        left = self._left - len(data)
+        self._left = left = self._left - len(data)
         if left < 0:
-            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+            self._fail(Failure.MALFORMED, _TOO_LONG)
             return
-        self._left = left
         if not left:
             self._state = _DONE
         receiver.on_body(data, complete=not left)
 
     def _read_chunked(self, receiver: Receiver, data: bytes) -> None:
         payload = self._feed_chunks(data)
-        if payload is None:
-            return
-        complete = self._state is _DONE
-        if payload or complete:
-            receiver.on_body(payload, complete=complete)
+        if payload or self._state is _DONE:
+            receiver.on_body(payload or b"", complete=self._state is _DONE)
 
     def _feed_chunks(self, data: bytes) -> bytes | None:
         """Return the payload in `data`, or None when the exchange has failed."""
@@ -286,7 +288,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, str(error))
             return None
         if rest:
-            self._fail(Failure.MALFORMED, "bytes after the end of the answer")
+            self._fail(Failure.MALFORMED, _TOO_LONG)
             return None
         if chunks.done:
             self._state = _DONE

@@ -164,4 +164,5 @@ async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:
 def _explain(error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
         return error.verify_message
-    return error.reason or str(error)
+    reason: str | None = getattr(error, "reason", None)
+    return reason or str(error)

@@ -212,7 +212,11 @@ def start(
 ) -> Proxy:
     """Start authproxy with this configuration (`bind` of each listener is filled in) and wait until it serves."""
     material.write(folder)
-    environ = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "COV_CORE_", "AUTHPROXY_", "PYTHONDONTWRITE"))}
+    environ = {
+        k: v
+        for k, v in os.environ.items()
+        if not k.startswith(("COVERAGE_", "COV_CORE_", "AUTHPROXY_", "PYTHONDONTWRITE"))
+    }
     for attempt in range(5):
         ports = dict(zip(listeners, free_ports(len(listeners)), strict=True))
         text = json.dumps(configuration)

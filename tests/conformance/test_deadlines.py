@@ -180,7 +180,7 @@ def test_a_client_that_is_served_waits_as_long_as_it_takes(slow, upstream):
 @pytest.mark.parametrize(
     ("raw", "status"),
     [
-        (request("GET /" + "a" * 242 + " HTTP/1.1"), 200), (request("GET /" + "a" * 243 + " HTTP/1.1"), 414),
+        (request("GET /" + "a" * 255 + " HTTP/1.1"), 200), (request("GET /" + "a" * 256 + " HTTP/1.1"), 414),
         (request("GET / HTTP/1.1", "X-A: " + "a" * 251), 200), (request("GET / HTTP/1.1", "X-A: " + "a" * 252), 431),
         (request("GET / HTTP/1.1", *[f"X-{n}: 1" for n in range(6)]), 200),
         (request("GET / HTTP/1.1", *[f"X-{n}: 1" for n in range(7)]), 431),

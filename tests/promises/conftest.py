@@ -559,7 +559,11 @@ class House:
         """Save the configuration and start the process; wait for nothing."""
         self.save()
         command = [sys.executable, "-m", "authproxy", "run", "-c", str(self.directory / "authproxy.yaml")]
-        environ = {name: value for name, value in os.environ.items() if not name.startswith(("AUTHPROXY_", "COV", "PYTHONDONTWRITE"))}
+        environ = {
+            name: value
+            for name, value in os.environ.items()
+            if not name.startswith(("AUTHPROXY_", "COV", "PYTHONDONTWRITE"))
+        }
         process = subprocess.Popen(
             command, cwd=self.directory, env=environ, stdout=subprocess.PIPE, stderr=subprocess.PIPE
         )
