@@ -279,9 +279,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _feed_chunks(self, data: bytes) -> bytes | None:
         """Return the payload in `data`, or None when the exchange has failed."""
-        chunks = self._chunks
-        if chunks is None:
-            return None
+        chunks = self._chunks or ChunkedReader()
         try:
             payload, rest = chunks.feed(data)
         except BadChunk as error:
