@@ -20,6 +20,9 @@ COMPILE := $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --gen
 # One word on success, everything on failure.
 step = @printf '  %-14s' '$(1)'; if output=$$($(2) 2>&1); then echo ok; else echo failed; printf '%s\n' "$$output"; exit 1; fi
 
+# Hundreds of tests start the real process: without bytecode each start costs twice as much.
+unexport PYTHONDONTWRITEBYTECODE
+
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 .PHONY: help demo test lint fmt bench lock clean
@@ -34,7 +37,7 @@ test: lint ## Lint, then run every test
 	@echo 'tests, $(WORKERS) at a time'
 	@$(PYTEST) -n $(WORKERS) -m 'not promise'
 	@echo 'promises to the operator, against the real process'
-	@$(PYTEST) -m promise
+	@$(PYTEST) -n $(WORKERS) -m promise
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'
@@ -49,8 +52,8 @@ fmt: $(READY) ## Format the code and repair what can be repaired
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-bench: $(READY) ## Measure this proxy beside others
-	@$(BIN)/python tests/bench/run.py
+bench: $(READY) ## Measure this proxy beside others (BENCH='--rounds 6' passes options on)
+	@$(BIN)/python tests/bench/run.py $(BENCH)
 
 lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions that still fit)
 	@$(PIP) install uv
@@ -66,7 +69,7 @@ $(READY): .ci/requirements-dev.txt pyproject.toml
 	@$(BIN)/python -c '$(USABLE)' 2>/dev/null || { \
 		python='$(PYTHON)'; \
 		test -n "$$python" || { echo 'make: no Python 3.11 or newer with venv here (Debian: apt-get install python3 python3-venv), or say make PYTHON=/path/to/python' >&2; exit 1; }; \
-		echo "making $(VENV) with $$python"; "$$python" -m venv --clear $(VENV); }
+		echo "making $(VENV) with $$python (about half a minute)"; "$$python" -m venv --clear $(VENV); }
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
