@@ -8,8 +8,11 @@ Why by family: a proxy that strips only the names it sets itself lets a client s
 product's proxy, since applications trust whole families (`Remote-*`, `X-Forwarded-*`, `X-Auth-Request-*`).
 """
 
+from abc import abstractmethod
 from collections.abc import Iterable, Mapping
 from typing import Final
+
+from typing_extensions import override
 
 # What to do with a request field.
 PASS: Final = 0
@@ -98,7 +101,21 @@ def fold(name: bytes) -> bytes:
     return name.translate(_FOLD)
 
 
-class RequestNames(dict[bytes, int]):
+class _Names(dict[bytes, int]):
+    """Maps spellings to what is done with such a field; learns spellings as they come."""
+
+    def __missing__(self, name: bytes) -> int:
+        kind = self.classify(name)
+        if len(self) < _MAX_LEARNED:
+            self[name] = kind
+        return kind
+
+    @abstractmethod
+    def classify(self, name: bytes) -> int:
+        """Return what to do with a field of this name."""
+
+
+class RequestNames(_Names):
     """Maps the spelling of a request field's name to what is done with it; learns spellings as they come.
 
     `identity` are the names of the identity headers that this proxy sets: every spelling of them is dropped.
@@ -113,12 +130,7 @@ class RequestNames(dict[bytes, int]):
             for spelling in (name.encode(), name.lower().encode()):
                 self[spelling] = self.classify(spelling)
 
-    def __missing__(self, name: bytes) -> int:
-        kind = self.classify(name)
-        if len(self) < _MAX_LEARNED:
-            self[name] = kind
-        return kind
-
+    @override
     def classify(self, name: bytes) -> int:
         """Return what to do with a field of this name, from its grammar and its folded form."""
         if not is_token(name):
@@ -170,7 +182,7 @@ _ANSWER_COMMON: Final = (
 )  # fmt: skip
 
 
-class AnswerNames(dict[bytes, int]):
+class AnswerNames(_Names):
     """Maps the spelling of an answer field's name to what is done with it; learns spellings as they come."""
 
     def __init__(self) -> None:
@@ -180,12 +192,7 @@ class AnswerNames(dict[bytes, int]):
             for spelling in (name.encode(), name.lower().encode()):
                 self[spelling] = self.classify(spelling)
 
-    def __missing__(self, name: bytes) -> int:
-        kind = self.classify(name)
-        if len(self) < _MAX_LEARNED:
-            self[name] = kind
-        return kind
-
+    @override
     def classify(self, name: bytes) -> int:
         """Return what to do with an answer's field of this name."""
         if not is_token(name):
