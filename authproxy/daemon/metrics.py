@@ -44,6 +44,7 @@ class ProxyCollector(Collector):
 
     @override
     def collect(self) -> Iterable[_Family]:
+        """Return every family, counted up to now."""
         yield from self._requests()
         yield from self._upstreams()
         yield from self._listeners()

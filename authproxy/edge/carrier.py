@@ -101,6 +101,7 @@ class Carrier(RequestHandler):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done: wait for a request, unless this client is not to be served."""
         super().connection_made(transport)
         # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
         self.line.made(cast("asyncio.Transport", transport))
@@ -115,6 +116,7 @@ class Carrier(RequestHandler):
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
+        """The client is gone: what is under way for it ends."""
         self.line.lost()
         self._services.connections.discard(self)
         work, self._work = self._work, None
@@ -124,12 +126,14 @@ class Carrier(RequestHandler):
 
     @override
     def pause_writing(self) -> None:
+        """The client does not take what is sent: hold the upstream."""
         super().pause_writing()
         if self._work is not None:
             self._work.pause_answer()
 
     @override
     def resume_writing(self) -> None:
+        """The client takes bytes again."""
         super().resume_writing()
         if self._work is not None:
             self._work.resume_answer()

@@ -46,6 +46,7 @@ class ClientConnection(Carrier):
 
     @override
     def data_received(self, data: bytes) -> None:
+        """Read what came, according to what the connection is about."""
         phase = self._phase
         try:
             if phase is HEAD:
@@ -196,6 +197,7 @@ class ClientConnection(Carrier):
 
     @override
     def skip(self, data: bytes) -> None:
+        """Read a refused request's body away, then go on."""
         if self._body is not None:
             _, self._buffer = self._body.feed(data)
             if self._body.done:
@@ -203,6 +205,7 @@ class ClientConnection(Carrier):
 
     @override
     def read_waiting(self) -> None:
+        """Read what came while the request before was answered."""
         if self._phase is HEAD and self.line.is_open:
             data, self._buffer = self._buffer, b""
             self.line.unhold()

@@ -29,6 +29,7 @@ def health_page(services: Services) -> OwnPage:
     """Return the handler of a listener's `health` path: 200 or 503, and no details."""
 
     async def health(_: web.BaseRequest) -> web.StreamResponse:
+        """Answer."""
         ready = not services.current.draining
         return web.Response(
             status=200 if ready else 503,

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable
-from enum import Enum, auto, unique
 from typing import Final, cast
 
 from typing_extensions import override
@@ -11,31 +10,12 @@ from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerH
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.upstream.interface import Failure, Receiver
 from authproxy.upstream.side import Side
+from authproxy.upstream.state import CHUNKED, DONE, HEAD, IDLE, LENGTH, State
 
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
 _TOO_LONG: Final = "bytes after the end of the answer"
 _READ: Final = AnswerReader().read
-
-
-@unique
-class _State(Enum):
-    IDLE = auto()
-    HEAD = auto()
-    LENGTH = auto()
-    CHUNKED = auto()
-    UNTIL_CLOSE = auto()
-    TUNNEL = auto()
-    DONE = auto()
-    DEAD = auto()
-
-
-# Bound once: reaching a member through its class costs a call on Python 3.11.
-_IDLE: Final = _State.IDLE
-_HEAD: Final = _State.HEAD
-_LENGTH: Final = _State.LENGTH
-_CHUNKED: Final = _State.CHUNKED
-_DONE: Final = _State.DONE
 
 
 def _forget(_: bytes) -> None:
@@ -57,7 +37,7 @@ class UpstreamConnection(asyncio.Protocol):
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
         self.home = home
         self._transport: asyncio.Transport | None = None
-        self._state = _IDLE
+        self._state = IDLE
         self._receiver: Receiver | None = None
         self._buffer = b""
         self._left = 0
@@ -82,7 +62,7 @@ class UpstreamConnection(asyncio.Protocol):
         `bodiless`: the method is HEAD. `upgrade`: the protocol for which a 101 may come.
         """
         self._receiver = receiver
-        self._state = _HEAD
+        self._state = HEAD
         self.is_idle = False
         self._bodiless = bodiless
         self._upgrade = upgrade
@@ -109,8 +89,8 @@ class UpstreamConnection(asyncio.Protocol):
     def finish(self) -> bool:
         """End the exchange; return whether the connection may carry another request."""
         self._receiver = None
-        if self._state is _DONE and self._keep and self._transport is not None:
-            self._state = _IDLE
+        if self._state is DONE and self._keep and self._transport is not None:
+            self._state = IDLE
             self.is_idle = True
             # A slow client may have had this answer held back: the next one must not find a deaf connection.
             self.resume()
@@ -128,28 +108,30 @@ class UpstreamConnection(asyncio.Protocol):
 
     def _end(self) -> asyncio.Transport | None:
         self._receiver = None
-        self._state = _State.DEAD
+        self._state = State.DEAD
         self.is_idle = False
         return self._transport
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """The handshake is done, chain and name are verified."""
         # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
         self._transport = cast("asyncio.Transport", transport)
         self.write = self._transport.write
 
     @override
     def connection_lost(self, exc: Exception | None) -> None:
+        """The upstream is gone: say what that means for the answer."""
         state, receiver = self._state, self._receiver
         self._end()
         self._transport = None
         self.write = _forget
         self.home.forget(self)
-        if receiver is None or state in {_DONE, _State.DEAD, _IDLE}:
+        if receiver is None or state in {DONE, State.DEAD, IDLE}:
             return
-        if state is _State.UNTIL_CLOSE and self._ended:
+        if state is State.UNTIL_CLOSE and self._ended:
             receiver.on_body(b"", complete=True)
-        elif state is _State.TUNNEL:
+        elif state is State.TUNNEL:
             receiver.on_failure(Failure.CLOSED, str(exc or "closed"))
         elif self.answered:
             receiver.on_failure(Failure.TRUNCATED, str(exc or "closed before the end of the answer"))
@@ -158,6 +140,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     @override
     def eof_received(self) -> bool:
+        """The upstream said that it ends."""
         # Over TLS this is close_notify and nothing else: the loops do not call it for a connection that was just cut.
         self._ended = True
         self.is_idle = False
@@ -165,16 +148,19 @@ class UpstreamConnection(asyncio.Protocol):
 
     @override
     def pause_writing(self) -> None:
+        """The upstream does not take what is sent."""
         if self._receiver is not None:
             self._receiver.pause_request()
 
     @override
     def resume_writing(self) -> None:
+        """The upstream takes bytes again."""
         if self._receiver is not None:
             self._receiver.resume_request()
 
     @override
     def data_received(self, data: bytes) -> None:
+        """Read a piece of the answer."""
         state = self._state
         receiver = self._receiver
         if receiver is None:
@@ -182,15 +168,15 @@ class UpstreamConnection(asyncio.Protocol):
             self.abort()
             return
         self.answered = True
-        if state is _HEAD:
+        if state is HEAD:
             self._read_head(self._buffer + data if self._buffer else data)
-        elif state is _LENGTH:
+        elif state is LENGTH:
             self._read_length(receiver, data)
-        elif state is _CHUNKED:
+        elif state is CHUNKED:
             self._read_chunked(receiver, data)
-        elif state is _State.UNTIL_CLOSE or state is _State.TUNNEL:
+        elif state is State.UNTIL_CLOSE or state is State.TUNNEL:
             receiver.on_body(data, complete=False)
-        elif state is _DONE:
+        elif state is DONE:
             # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
             self._keep = False
 
@@ -219,7 +205,7 @@ class UpstreamConnection(asyncio.Protocol):
             if left < 0:
                 self._fail(Failure.MALFORMED, _TOO_LONG)
                 return
-            self._state = _LENGTH if left else _DONE
+            self._state = LENGTH if left else DONE
             receiver.on_answer(head, rest, complete=not left)
         else:
             self._begin_unmeasured(receiver, head, rest)
@@ -235,13 +221,13 @@ class UpstreamConnection(asyncio.Protocol):
     def _begin_unmeasured(self, receiver: Receiver, head: AnswerHead, rest: bytes) -> None:
         """Begin a body in chunks, or one that ends with the connection (RFC 9112, 6.3)."""
         if head.chunked:
-            self._state = _CHUNKED
+            self._state = CHUNKED
             self._chunks = ChunkedReader()
             payload = self._feed_chunks(rest) if rest else b""
             if payload is not None:
-                receiver.on_answer(head, payload, complete=self._state is _DONE)
+                receiver.on_answer(head, payload, complete=self._state is DONE)
         else:
-            self._state = _State.UNTIL_CLOSE
+            self._state = State.UNTIL_CLOSE
             self._keep = False
             receiver.on_answer(head, rest, complete=False)
 
@@ -251,7 +237,7 @@ class UpstreamConnection(asyncio.Protocol):
             if self._upgrade is None or offered != self._upgrade.lower():
                 self._fail(Failure.MALFORMED, "101 without being asked for that protocol")
                 return
-            self._state = _State.TUNNEL
+            self._state = State.TUNNEL
             self._keep = False
             receiver.on_answer(head, rest, complete=False)
             return
@@ -260,7 +246,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, "more than 8 interim answers")
             return
         receiver.on_interim(head)
-        if rest and self._state is _HEAD:
+        if rest and self._state is HEAD:
             self._read_head(rest)
 
     def _read_length(self, receiver: Receiver, data: bytes) -> None:
@@ -269,13 +255,13 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, _TOO_LONG)
             return
         if not left:
-            self._state = _DONE
+            self._state = DONE
         receiver.on_body(data, complete=not left)
 
     def _read_chunked(self, receiver: Receiver, data: bytes) -> None:
         payload = self._feed_chunks(data)
-        if payload or self._state is _DONE:
-            receiver.on_body(payload or b"", complete=self._state is _DONE)
+        if payload or self._state is DONE:
+            receiver.on_body(payload or b"", complete=self._state is DONE)
 
     def _feed_chunks(self, data: bytes) -> bytes | None:
         """Return the payload in `data`, or None when the exchange has failed."""
@@ -289,7 +275,7 @@ class UpstreamConnection(asyncio.Protocol):
             self._fail(Failure.MALFORMED, _TOO_LONG)
             return None
         if chunks.done:
-            self._state = _DONE
+            self._state = DONE
         return payload
 
     def _fail(self, failure: Failure, detail: str) -> None:
