@@ -39,7 +39,8 @@ _FOLD: Final = bytes(ord(chr(c).upper()) if chr(c).isascii() and chr(c).isalnum(
 
 # Learned spellings are kept, so that a client's own fields cost one look-up; a client that makes up names
 # by the million must not make the table grow with them.
-_MAX_LEARNED: Final = 4096
+_MAX_LEARNED: Final = 2048
+_MAX_LEARNED_NAME: Final = 64
 
 _SPECIAL: Final[Mapping[str, int]] = {
     "Host": HOST,
@@ -106,7 +107,10 @@ class _Names(dict[bytes, int]):
 
     def __missing__(self, name: bytes) -> int:
         kind = self.classify(name)
-        if len(self) < _MAX_LEARNED:
+        if len(name) <= _MAX_LEARNED_NAME:
+            if len(self) >= _MAX_LEARNED:
+                # The oldest goes, so that made-up names do not keep the real ones out for good.
+                del self[next(iter(self))]
             self[name] = kind
         return kind
 

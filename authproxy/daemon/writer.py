@@ -46,6 +46,8 @@ class LogWriter:
         with contextlib.suppress(queue.Full):
             self._queue.put(None, timeout=1)
         self._thread.join(timeout=2)
+        if isinstance(self._target, Path) and not self._thread.is_alive():
+            os.close(self._descriptor)
 
     def _run(self) -> None:
         while (lines := self._queue.get()) is not None:

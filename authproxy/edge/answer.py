@@ -65,6 +65,8 @@ def _cookies(route: Route, lines: list[bytes]) -> bytes:
     return b"".join([line + b"\r\n" for line in passed])
 
 
-def interim_head(head: AnswerHead) -> bytes:
+def interim_head(route: Route, head: AnswerHead) -> bytes:
     """Return a 100 or 103 for the client."""
-    return b"".join((status_line(head.status), *(line + b"\r\n" for line in head.lines), b"\r\n"))
+    lines = head.lines if route.response is None else without(route.response, head.lines)
+    passed = [line + b"\r\n" for line in lines if line[:15].lower() != b"content-length:"]
+    return b"".join((status_line(head.status), *passed, b"\r\n"))

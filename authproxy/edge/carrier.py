@@ -70,7 +70,8 @@ class Carrier(RequestHandler):
     """The client of an `Exchange` or `Tunnel`; how requests are read is the subclass's business."""
 
     __slots__ = (
-        "_body", "_buffer", "_facts", "_listener_name", "_origin", "_peer", "_phase", "_services", "_work",
+        "_body", "_buffer", "_facts",
+        "_is_paused", "_listener_name", "_origin", "_peer", "_phase", "_services", "_work",
         "line",
     )  # fmt: skip
 
@@ -92,6 +93,8 @@ class Carrier(RequestHandler):
         self._origin: Origin = origin_of(self._peer)
         self._phase = HEAD
         self._buffer = b""
+        self._is_paused = False
+        """The client does not take bytes just now."""
         self._body: LengthReader | ChunkedReader | None = None
         self._work: Exchange | Tunnel | None = None
         self._facts: Facts | None = None
@@ -126,8 +129,9 @@ class Carrier(RequestHandler):
 
     @override
     def pause_writing(self) -> None:
-        """The client does not take what is sent: hold the upstream."""
+        """The client does not take what is sent: hold the upstream, and begin nothing new."""
         super().pause_writing()
+        self._is_paused = True
         if self._work is not None:
             self._work.pause_answer()
 
@@ -135,8 +139,11 @@ class Carrier(RequestHandler):
     def resume_writing(self) -> None:
         """The client takes bytes again."""
         super().resume_writing()
+        self._is_paused = False
         if self._work is not None:
             self._work.resume_answer()
+        elif self._phase is HEAD:
+            self._go_on()
 
     @abstractmethod
     def read_waiting(self) -> None:
@@ -188,8 +195,18 @@ class Carrier(RequestHandler):
         self._body = None
         listener = self._listener()
         self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
-        if self._buffer:
-            # One that is already here is read in its own turn of the loop.
+        self._go_on()
+
+    def _go_on(self) -> None:
+        """Read the next request, in a turn of the loop of its own when it is already here.
+
+        Not before the client has taken what it asked for so far: answers must not pile up here. And while requests
+        wait, nothing more is read, so that they cannot pile up either.
+        """
+        if self._is_paused:
+            self.line.hold()
+        elif self._buffer:
+            self.line.hold()
             self._loop.call_soon(self.read_waiting)
         else:
             self.line.unhold()
@@ -200,6 +217,8 @@ class Carrier(RequestHandler):
         self._phase = Phase.TUNNEL
         early, self._buffer = self._buffer, b""
         self.line.unhold()
+        if self._is_paused:
+            tunnel.pause_answer()
         if early:
             tunnel.send(early)
 

@@ -104,6 +104,7 @@ class ClientConnection(Carrier):
         if data and not self._buffer:
             self.line.set_deadline(listener.times.head)
         self._buffer = data
+        self.line.unhold()
         if data.count(b"\n") != data.count(b"\r\n"):
             self.refuse_malformed(Malformed(400, "a bare LF"))
         elif len(data) > listener.limits.head or (
@@ -206,9 +207,8 @@ class ClientConnection(Carrier):
     @override
     def read_waiting(self) -> None:
         """Read what came while the request before was answered."""
-        if self._phase is HEAD and self.line.is_open:
+        if self._phase is HEAD and self.line.is_open and not self._is_paused:
             data, self._buffer = self._buffer, b""
-            self.line.unhold()
             self.data_received(data)
 
 

@@ -59,6 +59,8 @@ class Exchange(Ends):
     _chunked_out = False
     _waits_to_continue = False
     _continued = False
+    _is_early = False
+    """The answer began before the request had ended."""
     _pending: list[bytes] | None = None
 
     def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
@@ -152,7 +154,7 @@ class Exchange(Ends):
                 # We said it already, in the upstream's place.
                 return
             self._go_on()
-        self._line.send(interim_head(head))
+        self._line.send(interim_head(self._route, head))
 
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
         """Write the answer's head with its first body bytes in one piece."""
@@ -160,6 +162,8 @@ class Exchange(Ends):
         request = facts.request
         now = facts.answered_at = self._services.monotonic()
         self.status = head.status
+        self._is_early = not self.request_done
+        self._waits_to_continue = False
         facts.sent = len(body)
         if head.status == SWITCHING:
             self._become_tunnel(head, body)
@@ -267,8 +271,12 @@ class Exchange(Ends):
         connection = self._connection
         self._connection = None
         self._phase = _OVER
-        if connection is not None:
-            reusable = self.request_done and (self._route.reuse_after_body or not request.has_body)
+        if self._is_early and connection is not None:
+            # What of the request is unread there would be read as the next one, and need not ever be taken.
+            self._route.upstream.release(connection)
+            connection.abort()
+        elif connection is not None:
+            reusable = not request.has_body or (self._route.reuse_after_body and not connection.has_unsent)
             self._route.upstream.give_back(connection, reusable=reusable, now=now)
         record(self._services, self.facts, _new(Outcome, (events.REQUEST_FORWARDED, self.status, "", "")), now)
         self._client.finished(keep=not request.close, now=now)

@@ -5,6 +5,7 @@ Delete first, then set: `names.RequestNames` has dropped every spelling of what 
 
 from collections.abc import Sequence
 from typing import Final
+from urllib.parse import unquote_to_bytes
 
 from authproxy.core.decision import Allow
 from authproxy.core.names import fold
@@ -12,6 +13,8 @@ from authproxy.edge.facts import Facts
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route, Runtime
 
+# What may stand behind a whole segment.
+_BOUNDARIES: Final = frozenset({b"/", b"?", b""})
 # Looser than what authenticates: a reader behind us may take what we do not.
 _SCHEMES: Final = frozenset({b"bearer", b"token"})
 
@@ -56,6 +59,8 @@ def rewrite_target(rewrite: Rewrite, target: bytes) -> bytes | None:
     for _ in range(len(rewrite.prefix)):
         position += 3 if target[position : position + 1] == b"%" else 1
     rest = target[position:]
+    if unquote_to_bytes(target[:position]) != rewrite.prefix or rest[:1] not in _BOUNDARIES:
+        return None
     if rest[:1] != b"/" and not rewrite.replacement:
         rest = b"/" + rest
     result = rewrite.replacement + rest

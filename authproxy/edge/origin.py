@@ -12,6 +12,10 @@ _HOST_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 _MAX_CHAIN: Final = 20
 
 
+UNKNOWN: Final = "unknown"
+"""Where the client is cannot be said for certain; lies in no network that `allow` could name."""
+
+
 class Origin:
     """What is said of the client's address and scheme upstream; made once for a connection of an untrusted peer."""
 
@@ -57,45 +61,61 @@ def origin_behind(peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tup
     said: dict[bytes, list[bytes]] = {}
     for name, value in forwarded:
         said.setdefault(name, []).append(value)
-    chain = [part.strip() for part in b",".join(said.get(b"x-forwarded-for", [])).split(b",")][-_MAX_CHAIN:]
-    chain = [part for part in chain if part] or _chain_of(said.get(b"forwarded", []))
-    client = _client(chain, peer.address, trusted)
+    chain = [part.strip(b" \t") for part in b",".join(said.get(b"x-forwarded-for", [])).split(b",")][-_MAX_CHAIN:]
+    chain = [part for part in chain if part]
+    client, certain = _client(said, chain, peer.address, trusted)
     proto = said.get(b"x-forwarded-proto", [b""])[-1].lower()
     port = said.get(b"x-forwarded-port", [b""])[-1]
     host = said.get(b"x-forwarded-host", [b""])[-1]
     own = peer.address.encode()
     history = b"".join(value + b", " for value in said.get(b"forwarded", []))
+    real = b"X-Real-IP: %b\r\n" % client.encode()
     rest = (
-        b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n"
+        b"X-Forwarded-For: %b\r\n%bX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n"
         b"Forwarded: %bfor=%b;proto=https" % (
-            b", ".join([*chain, own]), client.encode(), proto if proto in _SCHEMES else b"https",
+            b", ".join([*chain, own]), real, proto if proto in _SCHEMES else b"https",
             port if port.isdigit() else b"%d" % peer.local_port, history, _node(own),
         )
     )  # fmt: skip
-    return Origin(client, rest, host if host and not host.translate(None, _HOST_BYTES) else None)
+    return Origin(
+        client if certain else UNKNOWN, rest, host if host and not host.translate(None, _HOST_BYTES) else None
+    )
 
 
-# One element of Forwarded (RFC 7239, 4) by its `for`: an address, bracketed if it is IPv6, with or without port.
-_FOR: Final = re.compile(rb'(?i)(?:^|;)[ \t]*for="?\[?([0-9a-f.:]*?)\]?(?::[0-9]{1,5})?"?[ \t]*(?:;|$)').search
+# An address as proxies write it: bare, with a port, or in brackets (RFC 7239, 6).
+_HOP: Final = re.compile(rb"\[([0-9A-Fa-f:.]+)\](?::[0-9]{1,5})?|([0-9.]+):[0-9]{1,5}|([0-9A-Fa-f:.]+)").fullmatch
+# The node of one element of Forwarded (RFC 7239, 4); a comma or semicolon inside quotes is no end.
+_ELEMENT: Final = re.compile(rb'((?:[^,"]|"[^"]*")+)').findall
+_FOR: Final = re.compile(rb"""(?i)(?:^|;)[ \t]*for=("[^"]*"|[^;"]*)""").search
 
 
-def _chain_of(values: list[bytes]) -> list[bytes]:
-    """Return the addresses that Forwarded names; an element without one stands as what is no address."""
-    parts = b",".join(values).split(b",")[-_MAX_CHAIN:] if values else []
-    found = [_FOR(part.strip(b" \t")) for part in parts]
-    return [b"unknown" if match is None else match[1] for match in found]
+def _client(
+    said: dict[bytes, list[bytes]], chain: list[bytes], peer: str, trusted: tuple[Network, ...]
+) -> tuple[str, bool]:
+    """Return the client's address and whether it is certain.
+
+    It is not when the report cannot be read to its end, or when its two forms contradict one another.
+    """
+    elements: list[bytes] = _ELEMENT(b",".join(said.get(b"forwarded", [])))[-_MAX_CHAIN:]
+    nodes = [b"" if (found := _FOR(element)) is None else found[1].strip(b'" \t') for element in elements]
+    readings = [_last_stranger(hops, peer, trusted) for hops in (chain, nodes) if hops]
+    if not readings:
+        return peer, True
+    return readings[0][0], len(set(readings)) == 1 and readings[0][1]
 
 
-def _client(chain: list[bytes], peer: str, trusted: tuple[Network, ...]) -> str:
+def _last_stranger(hops: list[bytes], peer: str, trusted: tuple[Network, ...]) -> tuple[str, bool]:
+    """Return the first address from the right that is no trusted proxy; a hop that cannot be read hides the rest."""
     client = peer
-    for part in reversed(chain):
-        address = part.decode("latin-1")
+    for hop in reversed(hops):
+        found = _HOP(hop)
+        address = "" if found is None else next(part for part in found.groups() if part).decode("ascii")
         if read_address(address) is None:
-            break
+            return client, False
         client = address
         if not is_within(address, trusted):
             break
-    return client
+    return client, True
 
 
 def _node(address: bytes) -> bytes:

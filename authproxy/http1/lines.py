@@ -29,7 +29,8 @@ find_names: Final = re.compile(rb"\r\n([^:\r\n]*):").findall
 
 starts_with: Final = bytes.startswith
 
-_MAX_SHAPES: Final = 1024
+_MAX_SHAPES: Final = 512
+_MAX_NAMES_BYTES: Final = 2048
 
 S = TypeVar("S")
 
@@ -44,7 +45,10 @@ class Shapes(dict[tuple[bytes, ...], S], Generic[S]):
     def __missing__(self, names: tuple[bytes, ...]) -> S:
         """Work out what these names mean."""
         shape = self._learn(names)
-        if len(self) < _MAX_SHAPES:
+        if sum(map(len, names)) <= _MAX_NAMES_BYTES:
+            if len(self) >= _MAX_SHAPES:
+                # The oldest goes, so that made-up sequences do not keep the real ones out for good.
+                del self[next(iter(self))]
             self[names] = shape
         return shape
 

@@ -82,6 +82,11 @@ class UpstreamConnection(asyncio.Protocol):
             self._transport.resume_reading()
         self._is_paused = False
 
+    @property
+    def has_unsent(self) -> bool:
+        """Whether the upstream has not taken everything yet."""
+        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
     def hand_over(self, receiver: Receiver) -> None:
         """From now on `receiver` gets what comes: the exchange became a tunnel."""
         self._receiver = receiver

@@ -127,6 +127,8 @@ class Upstream:
             self._failed(side, waiter, Failure.CONNECT_TIMEOUT, f"no connection within {self.times.connect:g}s")
         except OSError as error:
             self._failed(side, waiter, Failure.REFUSED, error.strerror or str(error))
+        except Exception as error:  # noqa: BLE001  # whatever it is, the waiter hears of it and nothing passes
+            self._failed(side, waiter, Failure.REFUSED, f"{type(error).__name__}: {error}")
         else:
             waiter.on_connected(connection)
 

@@ -2,11 +2,12 @@
 
 import ipaddress
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.core.peer import Peer
-from authproxy.edge.origin import origin_behind, origin_of
+from authproxy.edge.origin import UNKNOWN, origin_behind, origin_of
 
 TRUSTED = (ipaddress.ip_network("10.0.0.0/8"), ipaddress.ip_network("fe80::/10"))
 PEER = Peer(address="10.0.0.1", port=1, local_port=8443)
@@ -35,8 +36,29 @@ def test_whatever_a_trusted_peer_says_the_address_is_one(said):
     """It goes to the log and is decided on: an address without a zone index, and no byte more."""
     origin = origin_behind(PEER, said, TRUSTED)
 
-    assert str(ipaddress.ip_address(origin.address))
+    assert origin.address == UNKNOWN or str(ipaddress.ip_address(origin.address))
     assert "%" not in origin.address
+
+
+@pytest.mark.parametrize(
+    ("said", "address"),
+    [
+        ([(b"x-forwarded-for", b"203.0.113.9")], "203.0.113.9"),
+        ([(b"x-forwarded-for", b"203.0.113.9:4711")], "203.0.113.9"),
+        ([(b"x-forwarded-for", b"[2001:db8::9]:4711")], "2001:db8::9"),
+        ([(b"forwarded", b'for="[2001:db8::9]:4711";proto=https')], "2001:db8::9"),
+        ([(b"forwarded", b'for=203.0.113.9;by="a,b"')], "203.0.113.9"),
+        ([(b"x-forwarded-for", b"unknown")], UNKNOWN),
+        ([(b"x-forwarded-for", b"203.0.113.9 4711")], UNKNOWN),
+        ([(b"forwarded", b"for=_hidden")], UNKNOWN),
+        ([(b"forwarded", b"proto=https")], UNKNOWN),
+        ([(b"x-forwarded-for", b"203.0.113.9"), (b"forwarded", b"for=203.0.113.9")], "203.0.113.9"),
+        ([(b"x-forwarded-for", b"203.0.113.9"), (b"forwarded", b"for=203.0.113.10")], UNKNOWN),
+    ],
+)
+def test_an_unreadable_client_is_nobodys_neighbour(said, address):
+    """What cannot be read for certain lies in no network, least of all in the proxy's own."""
+    assert origin_behind(PEER, said, TRUSTED).address == address
 
 
 @given(st.lists(st.tuples(NAMES, VALUES), max_size=5))

@@ -24,10 +24,17 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
         yield from _headers((*here, "headers", "response"), route.headers.response, frozenset())
         if route.strip_prefix is not None and route.rewrite is not None:
             yield Finding((*here, "rewrite"), "strip_prefix and rewrite exclude one another: keep one", key=True)
+        if route.strip_prefix is not None and not _is_under(route.path, route.strip_prefix):
+            text = f"must be the route's path or whole leading segments of it: {route.path}"
+            yield Finding((*here, "strip_prefix"), text)
         if route.allow is not None and not (route.allow.users or route.allow.groups or route.allow.networks):
             yield Finding((*here, "allow"), "needs users, groups or networks; leave it away to let the whole zone in")
     yield from _twice(settings.routes)
     yield from _unusual(settings.routes)
+
+
+def _is_under(path: str, prefix: str) -> bool:
+    return (path.rstrip("/") + "/").startswith(prefix.rstrip("/") + "/")
 
 
 def _access(path: Path, route: Route, known: Known) -> Iterator[Finding]:
