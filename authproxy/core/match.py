@@ -62,3 +62,19 @@ def match(
 
 def _is_before(now: datetime, end: datetime | None) -> bool:
     return end is not None and now < end
+
+
+def still_holds(shown: TokenRecord, version: int, record: TokenRecord | None, now: datetime) -> bool:
+    """Tell whether a credential that met `shown` when a stream was opened would be accepted now.
+
+    `version` is the credential's; `record` what the catalog knows now. The token itself is no longer at hand: a hash
+    that is the same stands for it.
+    """
+    if record is None or record.disabled or (record.expires_at is not None and now >= record.expires_at):
+        return False
+    digest = shown.hash if version == shown.rotation_version else shown.previous_hash
+    if version == record.rotation_version:
+        return digest == record.hash
+    return version == record.rotation_version - 1 and digest == record.previous_hash and _is_before(
+        now, record.grace_expires_at
+    )  # fmt: skip

@@ -43,8 +43,9 @@ class _Signals:
 
     def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
         self.again = asyncio.Event()
-        """Something was asked for."""
-        self.ending = False
+        """Asked to reload."""
+        self.ending = asyncio.Event()
+        """Asked to end."""
         self.hurry = asyncio.Event()
         """Asked to end for the second time: now."""
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -52,10 +53,9 @@ class _Signals:
         loop.add_signal_handler(signal.SIGHUP, self.again.set)
 
     def _end(self) -> None:
-        if self.ending:
+        if self.ending.is_set():
             self.hurry.set()
-        self.ending = True
-        self.again.set()
+        self.ending.set()
 
 
 def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[None]]:
@@ -63,6 +63,14 @@ def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[None]]:
         log.configure(proxy.prepared.loaded.settings.logging.level, sys.stderr)
 
     return follow
+
+
+async def _reload_when_told(proxy: Proxy, signals: _Signals) -> None:
+    while True:
+        await signals.again.wait()
+        # Signals that come during a reload make one more, not one each.
+        signals.again.clear()
+        await proxy.reload()
 
 
 async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
@@ -75,12 +83,12 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     await proxy.start(ops.start)
     if ready is not None:
         await ready(proxy)
-    while not signals.ending:
-        await signals.again.wait()
-        # Signals that come during a reload make one more, not one each.
-        signals.again.clear()
-        if not signals.ending:
-            await proxy.reload()
+    reloader = asyncio.get_running_loop().create_task(_reload_when_told(proxy, signals))
+    await signals.ending.wait()
     await proxy.drain(signals.hurry)
+    reloader.cancel()
     await ops.aclose()
     await proxy.aclose()
+    if proxy.is_reloading:
+        # A file system that hangs holds a thread that nobody can end; everything else is done.
+        os._exit(0)

@@ -71,6 +71,8 @@ def gather(loaded: Loaded, section: str, names: Mapping[str, object], read: Call
             problems += [_placed(loaded.where(section, name), problem) for problem in error.problems]
         except MaterialError as error:
             problems.append(f"{loaded.where(section, name)}: {error}")
+        except Exception as error:  # noqa: BLE001  # a plug-in may raise anything, and must not stop what else is read
+            problems.append(f"{loaded.where(section, name)}: failed with {type(error).__name__}: {error}")
     if problems:
         raise SecretError(*problems) if exposed else ConfigError(*problems)
     return found
@@ -154,8 +156,14 @@ def read_truststores(loaded: Loaded) -> dict[str, Truststore]:
     Raises:
         ConfigError: with every problem.
     """
-    stores = loaded.settings.truststores
-    return gather(loaded, "truststores", stores, lambda name: keys.load_truststore(name, stores[name].file))
+    return gather(
+        loaded, "truststores", loaded.settings.truststores, lambda name: read_truststore(loaded, name)
+    )  # fmt: skip
+
+
+def read_truststore(loaded: Loaded, name: str) -> Truststore:
+    """Return one truststore; raises MaterialError or SecretError."""
+    return keys.load_truststore(name, loaded.settings.truststores[name].file)
 
 
 def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:

@@ -8,6 +8,7 @@ from time import monotonic
 from typing import Final
 
 from authproxy import events
+from authproxy.catalogs.interface import Catalog
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import CatalogOutcome, Poller
@@ -29,6 +30,8 @@ _SWEEP: Final = 0.25
 _POLL: Final = 1.0
 _WARN_DAYS: Final = 30
 _ONCE_MORE: Final = 1.0
+# Longer than the deadline of a look-up.
+_LAST_ANSWERS: Final = 2.0
 # While draining: how often to look, and how long connections without a request may take to close.
 _LOOK: Final = 0.05
 _GOODBYE: Final = 0.5
@@ -105,7 +108,7 @@ class Proxy:
                 errors = await self._swap()
             except Exception as error:  # noqa: BLE001  # a fault of this program must not end what is at work
                 _LOG.error(events.TASK_CRASHED, exc_info=error)
-                errors = {CONFIG: f"failed with {type(error).__name__}: {error}"}
+                errors = dict.fromkeys((CONFIG, TRUST), f"failed with {type(error).__name__}: {error}")
             if again and CONFIG in errors:
                 return
             for part in (CONFIG, TRUST):
@@ -128,6 +131,9 @@ class Proxy:
         facts = before, self._now(), self.status.generation + 1
         tried = await asyncio.to_thread(attempt, self._workshop, self._load, *facts)
         errors = dict(tried.errors)
+        if self.status.stage is not Stage.SERVING:
+            # The end came meanwhile: nothing new is opened.
+            return {}
         try:
             taken = self._outside.take(tried.prepared.loaded)
         except ConfigError as error:
@@ -178,6 +184,11 @@ class Proxy:
         """Return how many lines of the access log were lost."""
         return self._outside.lines_dropped
 
+    @property
+    def is_reloading(self) -> bool:
+        """Whether a reload is under way."""
+        return self._reloading.locked()
+
     def now(self) -> datetime:
         """Return the wall clock's time."""
         return self._now()
@@ -213,7 +224,7 @@ class Proxy:
         for name, opened in before.catalogs.items():
             other = after.catalogs.get(name)
             if other is None or other.catalog is not opened.catalog:
-                self.tasks.spawn(opened.catalog.aclose())
+                self.tasks.spawn(_close_later(opened.catalog))
 
     def _note_part(self, part: str, error: str) -> None:
         self.status.note(part, self._now(), error)
@@ -245,11 +256,12 @@ class Proxy:
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
         now = monotonic()
         for connection in list(self.services.connections):
-            if connection.line.deadline <= now:
-                try:
+            try:
+                if connection.line.deadline <= now:
                     connection.on_deadline()
-                except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop the others' clock
-                    connection.crash(error)
+                connection.recheck()
+            except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop the others' clock
+                connection.crash(error)
         for upstream in self.services.current.runtime.upstreams.values():
             upstream.sweep(now)
         self.services.journal.flush()
@@ -265,6 +277,12 @@ class Proxy:
 
     def _report_request_crash(self, request_id: str, error: BaseException) -> None:
         _LOG.error(events.REQUEST_CRASHED, request_id=request_id, exc_info=error)
+
+
+async def _close_later(catalog: Catalog) -> None:
+    """Close a catalog that no new request asks, once those that asked it have their answer."""
+    await asyncio.sleep(_LAST_ANSWERS)
+    await catalog.aclose()
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

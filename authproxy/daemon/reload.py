@@ -8,9 +8,10 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from authproxy.daemon.material import Sources, read_keystores, read_truststores
+from authproxy.daemon.material import Sources, gather, read_keystores, read_truststore
 from authproxy.daemon.prepare import Inputs, Prepared, Workshop, prepare
 from authproxy.errors import ConfigError
+from authproxy.keystore import Truststore
 from authproxy.settings import Loaded
 
 CONFIG = "config"
@@ -50,6 +51,8 @@ def attempt(
             return Attempt(prepared=prepare(workshop, chosen, generation, before), errors=errors)
         except ConfigError as error:
             errors.setdefault(part, one_line(error))
+    # Not even the old configuration could be built again with the new trust.
+    errors.setdefault(TRUST, errors.get(CONFIG, "nothing could be built"))
     return Attempt(prepared=before, errors=errors)
 
 
@@ -62,20 +65,34 @@ def _read_config(
     except ConfigError as error:
         errors[CONFIG] = one_line(error)
         return old
+    except Exception as error:  # noqa: BLE001  # whatever it is, trust is read all the same
+        errors[CONFIG] = f"failed with {type(error).__name__}: {error}"
+        return old
     return Inputs(sources=sources, keystores=keystores)
 
 
 def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
-    loaded = inputs.sources.loaded
-    try:
-        return replace(inputs, truststores=read_truststores(loaded))
-    except ConfigError as error:
-        errors[TRUST] = one_line(error)
-    if set(loaded.settings.truststores) <= set(old.truststores):
-        return replace(inputs, truststores=old.truststores)
-    # The new configuration names trust that cannot be had: it cannot be used either.
-    errors.setdefault(CONFIG, errors[TRUST])
-    return old
+    """Read every truststore; one that cannot be read stays what it was, if it is still meant to be that file."""
+    loaded, before = inputs.sources.loaded, old.sources.loaded.settings.truststores
+    stores: dict[str, Truststore] = {}
+    problems: list[str] = []
+    lost = False
+    for name, settings in loaded.settings.truststores.items():
+        try:
+            stores |= gather(loaded, "truststores", {name: settings}, lambda name: read_truststore(loaded, name))
+        except ConfigError as error:
+            problems += error.problems
+            if before.get(name) == settings and name in old.truststores:
+                stores[name] = old.truststores[name]
+            else:
+                lost = True
+    if problems:
+        errors[TRUST] = "; ".join(problems)
+    if lost and inputs is not old:
+        # The new configuration names trust that cannot be had: it cannot be used either.
+        errors.setdefault(CONFIG, errors[TRUST])
+        return _read_trust(old, old, {})
+    return replace(inputs, truststores=stores)
 
 
 def one_line(error: ConfigError) -> str:

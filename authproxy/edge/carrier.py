@@ -244,6 +244,11 @@ class Carrier(RequestHandler):
             return self.line.has_unsent
         return self._phase is not HEAD or bool(self._buffer)
 
+    def recheck(self) -> None:
+        """End a tunnel whose credential has been revoked or has expired."""
+        if isinstance(self._work, Tunnel):
+            self._work.recheck()
+
     def drain(self) -> None:
         """Close as soon as nothing is in progress."""
         if self._work is not None:

@@ -1,6 +1,5 @@
 """One request on its way: to the upstream, and its answer back to the client."""
 
-from enum import Enum, auto, unique
 from http import HTTPStatus
 from typing import Final
 
@@ -12,6 +11,7 @@ from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.gate import is_repeatable
+from authproxy.edge.progress import ANSWERING, CONNECTING, OVER, WAITING
 from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
@@ -32,29 +32,13 @@ _CONNECT_GRACE: Final = 5.0
 _new: Final = tuple.__new__
 
 
-@unique
-class _Phase(Enum):
-    CONNECTING = auto()
-    WAITING = auto()
-    """For the answer's head."""
-    ANSWERING = auto()
-    OVER = auto()
-
-
-# Bound once: reaching a member through its class costs a call on Python 3.11.
-_CONNECTING: Final = _Phase.CONNECTING
-_WAITING: Final = _Phase.WAITING
-_ANSWERING: Final = _Phase.ANSWERING
-_OVER: Final = _Phase.OVER
-
-
 class Exchange(Ends):
     """Carries one admitted request; is the receiver of its answer."""
 
     status = 0
     """Of the answer; 0: none was sent yet."""
     _head = b""
-    _phase = _CONNECTING
+    _phase = CONNECTING
     _retried = False
     _chunked_out = False
     _waits_to_continue = False
@@ -85,7 +69,7 @@ class Exchange(Ends):
                 return
             # The short way of most requests; `on_connected` is the long one.
             self._connection = connection
-            self._phase = _WAITING
+            self._phase = WAITING
             connection.begin(self, head, bodiless=request.method == b"HEAD", upgrade=None)
             self._line.deadline = self.facts.started + upstream.times.response_head
             return
@@ -97,11 +81,11 @@ class Exchange(Ends):
     def on_connected(self, connection: UpstreamConnection) -> None:
         """Send what has come so far."""
         route = self._route
-        if self._phase is _OVER:
+        if self._phase is OVER:
             route.upstream.give_back(connection, reusable=True, now=self._services.monotonic())
             return
         self._connection = connection
-        self._phase = _WAITING
+        self._phase = WAITING
         request = self.facts.request
         head = self._head
         if self._pending:
@@ -121,7 +105,7 @@ class Exchange(Ends):
 
     def on_connect_failed(self, failure: Failure, detail: str) -> None:
         """Answer for the upstream."""
-        if self._phase is not _OVER:
+        if self._phase is not OVER:
             self._fail(failure, detail)
 
     def send_body(self, payload: bytes, *, done: bool) -> None:
@@ -138,7 +122,7 @@ class Exchange(Ends):
             return
         self._waits_to_continue = False
         self._connection.write(framed)
-        if self._phase is _WAITING:
+        if self._phase is WAITING:
             self._line.set_deadline(
                 self._route.upstream.times.response_head if done else facts.listener.times.body_idle
             )
@@ -168,7 +152,7 @@ class Exchange(Ends):
         if head.status == SWITCHING:
             self._become_tunnel(head, body)
             return
-        self._phase = _ANSWERING
+        self._phase = ANSWERING
         if head.content_length < 0 and not has_no_body(request, head.status):
             # The length is not known: chunks for HTTP/1.1, the end of the connection for HTTP/1.0.
             self._chunked_out = not request.http10
@@ -183,7 +167,7 @@ class Exchange(Ends):
 
     def on_body(self, data: bytes, *, complete: bool) -> None:
         """Pass a piece of the answer on."""
-        if self._phase is not _ANSWERING:
+        if self._phase is not ANSWERING:
             return
         self.facts.sent += len(data)
         framed = self._framed(data, complete=complete) if self._chunked_out else data
@@ -200,7 +184,7 @@ class Exchange(Ends):
         if self._may_retry(failure):
             self._retried = True
             self._release()
-            self._phase = _CONNECTING
+            self._phase = CONNECTING
             upstream = self._route.upstream
             upstream.stats.retries += 1
             upstream.connect(self)
@@ -211,14 +195,14 @@ class Exchange(Ends):
 
     def abandon(self, reason: str, detail: str = "") -> None:
         """The client is gone, or broke its request off: the upstream must not take it for whole."""
-        if self._phase is _OVER:
+        if self._phase is OVER:
             return
         self.discard()
         self._record(reason, detail, self.status or _CLIENT_GONE)
 
     def discard(self) -> None:
         """Let go of the upstream without a word to the log."""
-        self._phase = _OVER
+        self._phase = OVER
         connection = self._connection
         self._release()
         if connection is not None:
@@ -229,7 +213,7 @@ class Exchange(Ends):
         if self._waits_to_continue:
             self._go_on()
             self._line.send(_CONTINUE)
-        elif self._phase is _ANSWERING:
+        elif self._phase is ANSWERING:
             self._fail(Failure.IDLE_TIMEOUT, "no byte passed for too long")
         elif self._is_held_back:
             self._fail(Failure.IDLE_TIMEOUT, "the upstream does not take the body")
@@ -246,7 +230,7 @@ class Exchange(Ends):
     def _become_tunnel(self, head: AnswerHead, first: bytes) -> None:
         """Hand both ends over: what follows is no HTTP."""
         connection = self._connection
-        self._phase = _OVER
+        self._phase = OVER
         self._connection = None
         if connection is None:
             return
@@ -270,7 +254,7 @@ class Exchange(Ends):
         request = self.facts.request
         connection = self._connection
         self._connection = None
-        self._phase = _OVER
+        self._phase = OVER
         if self._is_early and connection is not None:
             # What of the request is unread there would be read as the next one, and need not ever be taken.
             self._route.upstream.release(connection)
@@ -283,13 +267,13 @@ class Exchange(Ends):
 
     def _may_retry(self, failure: Failure) -> bool:
         """Once, on a fresh connection, and only where doing it twice is doing it once."""
-        fresh = failure is Failure.CLOSED and not self._retried and self._phase is _WAITING
+        fresh = failure is Failure.CLOSED and not self._retried and self._phase is WAITING
         return fresh and is_repeatable(self.facts.request)
 
     def _fail(self, failure: Failure, detail: str) -> None:
         failures = self._route.upstream.stats.failures
         failures[failure.value] = failures.get(failure.value, 0) + 1
-        answering = self._phase is _ANSWERING
+        answering = self._phase is ANSWERING
         self.discard()
         if answering:
             self._record(failure.value, detail, self.status)

@@ -3,6 +3,8 @@
 from typing import Final
 
 from authproxy import events
+from authproxy.catalogs.interface import MISS
+from authproxy.core.match import still_holds
 from authproxy.edge.access_log import Outcome
 from authproxy.edge.client import TunnelClient
 from authproxy.edge.ends import Ends
@@ -10,7 +12,7 @@ from authproxy.edge.facts import Facts
 from authproxy.edge.record import record
 from authproxy.edge.services import Services
 from authproxy.http1.answer import SWITCHING, AnswerHead
-from authproxy.http1.websocket import GOING_AWAY, FrameTracker, close_frame
+from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
 from authproxy.runtime import Route
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure
@@ -38,6 +40,7 @@ class Tunnel(Ends):
         self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
         self._closing = False
         self._over = False
+        self._zone = "" if facts.allow is None else facts.allow.zone
         if self._tracker is not None:
             self._tracker.feed(first)
         self._touch()
@@ -58,6 +61,21 @@ class Tunnel(Ends):
             self._closing = True
             self._line.send(close_frame(GOING_AWAY))
             self._line.set_deadline(_CLOSE_GRACE)
+
+    def recheck(self) -> None:
+        """End when the credential that opened this would be refused now; a catalog that must be asked is not."""
+        allow, zone = self._facts.allow, self._services.current.runtime.zones.get(self._zone)
+        if allow is None or self._over or self._closing:
+            return
+        record = None if zone is None else zone.catalog.peek(zone.name, allow.record.user_id)
+        if record is MISS or still_holds(allow.record, allow.version, record, self._services.now()):
+            return
+        if self._tracker is None or not self._tracker.at_boundary:
+            self.end("revoked")
+            return
+        self._closing = True
+        self._line.send(close_frame(POLICY_VIOLATION))
+        self._line.set_deadline(_CLOSE_GRACE)
 
     def on_deadline(self) -> None:
         """Silent for too long."""
