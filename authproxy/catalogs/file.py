@@ -89,6 +89,8 @@ def _read(path: Path) -> bytes:
             before = os.fstat(file.fileno())
             if not stat.S_ISREG(before.st_mode):
                 raise MaterialError(str(path), "is not a file")
+            if before.st_mode & stat.S_IWOTH:
+                raise MaterialError(str(path), f"everybody can write it and let himself in: chmod o-w {path}")
             data = file.read(MAX_FILE_BYTES + 1)
             after = os.fstat(file.fileno())
     except OSError as error:

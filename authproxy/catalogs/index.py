@@ -12,7 +12,7 @@ def refused(user_id: UserId, zone: str | None) -> TokenRecord:
     Not simply absent, because then a row for every zone, or the next member of a composite, would let the user in
     whom the unusable row perhaps was to keep out.
     """
-    return TokenRecord(user_id=user_id, rotation_version=0, hash=bytes(64), zone=zone, disabled=True)
+    return TokenRecord(user_id=user_id, rotation_version=0, hash=bytes(64), zone=zone, disabled=True, rejected=True)
 
 
 @final

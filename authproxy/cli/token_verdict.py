@@ -32,9 +32,8 @@ _MALFORMED: Final = Verdict(result="malformed", meaning="this is not a token")
 _WRONG_PREFIX: Final = Verdict(result="wrong-prefix", meaning="the token is for another zone")
 _UNKNOWN: Final = Verdict(result="unknown", meaning="the catalog has no row for this user")
 _MISMATCH: Final = Verdict(result="mismatch", meaning="the row is of another token or another pepper")
-_DISABLED: Final = Verdict(
-    result="disabled", meaning="the user is disabled, or the row cannot be used (`authproxy check` says so)"
-)
+_DISABLED: Final = Verdict(result="disabled", meaning="the user is disabled")
+_REJECTED: Final = Verdict(result="rejected", meaning="the user's row cannot be used: `authproxy check` says why")
 _ENDED: Final = {
     Match.PRIMARY: "the token has ended",
     Match.GRACE: "the token is the previous one, and its grace has ended, or the current one has",
@@ -93,7 +92,7 @@ def verdict_on(token: Token | None, loaded: "Loaded", name: str, now: datetime) 
 def _refusal(peppers: tuple[Pepper, ...], token: Token, record: TokenRecord, now: datetime) -> Verdict:
     """Return why it was refused: would it do if nothing ever ended?"""
     if record.disabled:
-        return _DISABLED
+        return _REJECTED if record.rejected else _DISABLED
     endless = replace(record, expires_at=None, grace_expires_at=datetime.max.replace(tzinfo=UTC))
     matched = match(peppers, token, endless, now)
     if matched is None:

@@ -32,6 +32,7 @@ class Reason(Enum):
     TOKEN_ROTATED = "token-rotated"
     TOKEN_EXPIRED = "token-expired"
     USER_DISABLED = "user-disabled"
+    ROW_REJECTED = "row-rejected"
     NOT_ALLOWED = "not-allowed"
     NETWORK_NOT_ALLOWED = "network-not-allowed"
 
@@ -130,7 +131,7 @@ def _why(token: Token, record: TokenRecord | None, now: datetime) -> Reason:
     if record is None:
         return Reason.UNKNOWN_USER
     if record.disabled:
-        return Reason.USER_DISABLED
+        return Reason.ROW_REJECTED if record.rejected else Reason.USER_DISABLED
     if record.expires_at is not None and now >= record.expires_at:
         return Reason.TOKEN_EXPIRED
     if token.rotation_version != record.rotation_version:

@@ -36,6 +36,8 @@ class TokenRecord:
     """End of the previous credential; None: no grace at all."""
     disabled: bool = False
     """A disabled user is refused whatever the credential."""
+    rejected: bool = False
+    """The user's row cannot be used; `disabled` is set too."""
     name: str = ""
     """For people; may be empty. No control characters, at most 256 characters."""
     groups: tuple[str, ...] = ()

@@ -12,7 +12,7 @@ import uvloop
 
 from authproxy.daemon import log
 from authproxy.daemon.ops import Ops
-from authproxy.daemon.process import check_aiohttp, harden, raise_descriptor_limit
+from authproxy.daemon.process import check_aiohttp, fill_standard_descriptors, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
 from authproxy.settings import Loaded
 
@@ -25,6 +25,7 @@ def run(load: Callable[[], Loaded], ready: Ready | None = None) -> None:
     Raises:
         ConfigError: the start failed; nothing listens.
     """
+    fill_standard_descriptors()
     check_aiohttp()
     harden()
     raise_descriptor_limit()

@@ -144,7 +144,7 @@ def _describe(proxy: "Proxy") -> dict[str, object]:
         "config": [str(file) for file in proxy.prepared.loaded.files],
         "connections": len(proxy.services.connections),
         "listeners": {name: [str(bind) for bind in listener.bind] for name, listener in settings.listeners.items()},
-        "routes": [route.name for route in settings.routes],
+        "routes": sorted({name for name, _ in proxy.stats.routes}),
         "certificates": {name: end.isoformat() for name, end in status.not_after.items()},
         "catalogs": {
             name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()

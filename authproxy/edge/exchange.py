@@ -221,8 +221,11 @@ class Exchange(Ends):
             self.discard()
             self._client.refuse(self.facts, Refusal(status=408, reason="body-timeout", close=True))
         else:
-            late = Failure.CONNECT_TIMEOUT if self._connection is None else Failure.HEAD_TIMEOUT
-            self._fail(late, "no answer within the limit")
+            times = self._route.upstream.times
+            if self._connection is None:
+                self._fail(Failure.CONNECT_TIMEOUT, f"no connection within timeouts.connect ({times.connect:g}s)")
+            else:
+                self._fail(Failure.HEAD_TIMEOUT, f"no answer within timeouts.response_head ({times.response_head:g}s)")
 
     def drain(self) -> None:
         """The answer may end; the connection closes after it."""

@@ -1,12 +1,14 @@
 """A truststore: the certificates that somebody has chosen to believe, out of a PEM bundle."""
 
 import hashlib
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from authproxy.errors import SecretError
 from authproxy.keystore.blocks import decode, read_blocks
 from authproxy.keystore.formats import refuse_unread_formats
 from authproxy.keystore.model import fingerprint
@@ -45,6 +47,8 @@ def load_truststore(name: str, path: Path) -> Truststore:
         MaterialError: it is missing, holds no certificate, or one that cannot be parsed.
     """
     content = read(path)
+    if content.mode & stat.S_IWOTH:
+        raise SecretError(f"{path}: everybody can write it and be believed: chmod o-w {path}")
     refuse_unread_formats(content)
     text = read_blocks(decode(content.data), str(path))
     refuse_strange_blocks(text.blocks, str(path))

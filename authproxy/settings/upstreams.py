@@ -17,7 +17,7 @@ class UpstreamTimeouts(Section):
     response_head: Wait = timedelta(seconds=30)
     """From the end of the request until the head of the answer."""
     idle: Wait = timedelta(seconds=60)
-    """Between two pieces of a body, and how long an unused connection is kept."""
+    """Between two pieces of a body."""
 
 
 class Upstream(Section):

@@ -44,6 +44,8 @@ def check_path(path: str) -> str:
         raise ValueError("must begin with /")
     if not _VISIBLE.fullmatch(path):
         raise ValueError("must be visible ASCII without blanks")
+    if path.rpartition("/")[2] in {"*", "**"}:
+        raise ValueError("a path needs no *: it covers everything under it by whole segments: /a is /a/b too")
     for sign in "%;\\?#":
         if sign in path:
             raise ValueError(f"must not contain {sign}: write the path as it reads once decoded, without query")

@@ -393,3 +393,23 @@ def test_poll_of_zero_is_no_poll(file):
     ]
 
     assert [getattr(catalog, "poll", None) for catalog in opened] == [timedelta(seconds=5), None, timedelta(minutes=1)]
+
+
+def test_a_file_that_everybody_can_write_is_refused(opened, file):
+    """Else anybody on the machine lets himself in; the rows of before stay."""
+    catalog = opened(row())
+    file.chmod(0o666)
+
+    with pytest.raises(MaterialError, match="chmod o-w"):
+        catalog.reload()
+    assert lets_in(catalog)
+
+
+def test_a_rejected_row_says_so(opened):
+    """Refused like a disabled user, and told apart in the log."""
+    catalog = opened(row(hash="short"))
+    record = catalog.peek("api", user(ALICE))
+
+    assert record is not None
+    assert record.disabled
+    assert record.rejected

@@ -2,7 +2,7 @@
 
 import json
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from hmac import compare_digest
 from pathlib import Path
 from typing import Any
@@ -11,7 +11,7 @@ from uuid import UUID
 import pytest
 
 from authproxy.core import match as module
-from authproxy.core.match import Match, match
+from authproxy.core.match import Match, match, still_holds
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId
 from authproxy.core.secret import Secret
@@ -233,3 +233,43 @@ def test_refusals_cost_the_same(peppers, monkeypatch):
 def test_an_all_zero_hash_is_nobodys():
     """The stand-in for unknown users cannot be met: it is disabled, whatever its hash."""
     assert module._NOBODY.disabled
+
+
+_MOMENT = datetime(2026, 7, 13, 12, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("shown", "now_known", "holds"),
+    [
+        ({}, {}, True),
+        ({}, None, False),
+        ({}, {"disabled": True}, False),
+        ({}, {"hash": bytes(64)}, False),
+        ({}, {"expires_at": _MOMENT}, False),
+        ({}, {"expires_at": _MOMENT + timedelta(microseconds=1)}, True),
+        ({}, {"rotation_version": 4, "hash": b"n" * 64}, False),
+        ({}, {"rotation_version": 4, "hash": b"n" * 64, "previous_hash": b"h" * 64}, False),
+        (
+            {},
+            {"rotation_version": 4, "hash": b"n" * 64, "previous_hash": b"h" * 64, "grace_expires_at": _MOMENT},
+            False,
+        ),
+        (
+            {},
+            {
+                "rotation_version": 4, "hash": b"n" * 64, "previous_hash": b"h" * 64,
+                "grace_expires_at": _MOMENT + timedelta(microseconds=1),
+            },
+            True,
+        ),
+        ({}, {"rotation_version": 5, "hash": b"n" * 64, "previous_hash": b"h" * 64}, False),
+        ({}, {"rotation_version": 2}, False),
+    ],
+)  # fmt: skip
+def test_an_open_stream_holds_as_long_as_its_credential(shown, now_known, holds):
+    """By the same rules as a new request, with the hash in the place of the token."""
+    base = {"user_id": UserId(b"u" * 16), "rotation_version": 3, "hash": b"h" * 64}
+    record = TokenRecord(**(base | shown))
+    current = None if now_known is None else TokenRecord(**(base | now_known))
+
+    assert still_holds(record, 3, current, _MOMENT) is holds

@@ -8,6 +8,7 @@ import signal
 import socket
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
@@ -302,3 +303,32 @@ def test_the_unix_socket_is_free_for_the_next(house, until):
     running = house.start()
 
     assert house.ask("/", house.user).status == 200
+
+
+@pytest.mark.parametrize("change", ["removed", "disabled", "expired"])
+def test_a_websocket_ends_with_the_credential_that_opened_it(house, websocket, change):
+    """1008 (policy violation) as soon as the token file says so, though the connection itself stands."""
+    running = house.start()
+    talk = websocket()
+    talk.send(1, b"hello")
+    if change == "removed":
+        house.put_users(house.new_user())
+    else:
+        news = {"disabled": True} if change == "disabled" else {"expires_at": "2020-01-01T00:00:00Z"}
+        house.put_users(replace(house.user, row=house.user.row | news))
+    running.reload()
+
+    while (frame := talk.receive())[0] == 1:
+        pass
+    assert frame == (8, (1008).to_bytes(2, "big"))
+
+
+def test_a_websocket_survives_a_reload_that_leaves_its_user_alone(house, websocket):
+    """Other users come and go."""
+    running = house.start()
+    talk = websocket()
+    house.put_users(house.user, house.new_user())
+    running.reload()
+    talk.send(1, b"still here")
+
+    assert talk.receive()[0] == 1

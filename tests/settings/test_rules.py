@@ -296,7 +296,7 @@ def test_upstreams_that_are_wrong(problems, upstream, line):
 @pytest.mark.parametrize(
     "route",
     [
-        "path: /a/b.c/~x/*",
+        "path: /a/b.c/~x/*y",
         "path: /a/",
         "path: /, host: '*.example.org', exact: true",
         "path: /, host: '[::1]'",
@@ -353,6 +353,7 @@ NEUTRAL = "a host has no scheme and no path, as in app.example.org"
         ("path: /, public: true, unusual_path: [semicolon]",
          "unusual_path: a public route asks nobody: take `unusual_path` or `public: true` away"),
         ("path: /, unusual_path: [dots]", "unusual_path[0]: must be one of semicolon, double_slash, encoded_slash"),
+        ("path: /api/*", "path: a path needs no *: it covers everything under it by whole segments: /a is /a/b too"),
         ("path: /t, strip_prefix: /api", "strip_prefix: must be the route's path or whole leading segments of it: /t"),
         ("path: /strip, strip_prefix: /str", "strip_prefix: must be the route's path or whole leading segments of it: /strip"),
         ("path: /a, strip_prefix: /a, rewrite: /b", "rewrite: strip_prefix and rewrite exclude one another: keep one"),

@@ -1,0 +1,22 @@
+"""Every reason that can stand in a log line is explained to the operator."""
+
+import re
+from pathlib import Path
+
+from authproxy.core.decision import Reason
+from authproxy.core.route import NoRoute
+from authproxy.upstream.interface import Failure
+
+ROOT = Path(__file__).parents[1]
+
+
+def test_every_reason_is_explained():
+    """And nothing is explained that does not exist."""
+    told = set(re.findall(r"^\| `([a-z-]+)` \|", (ROOT / "docs/reasons.md").read_text(), re.MULTILINE)) - {"reason"}
+    source = "".join(path.read_text() for path in (ROOT / "authproxy/edge").glob("*.py"))
+    said = set(re.findall(r'(?:reason=|abandon\(|end\(|refuse_unavailable\()"([a-z-]+)"', source))
+    # The two words of an if-else in tunnel.py.
+    said |= set(re.findall(r'"(drained|tunnel-idle)"', source))
+    known = {one.value for family in (Reason, NoRoute, Failure) for one in family}
+
+    assert told == said | known
