@@ -7,23 +7,12 @@ handed over in batches, so that a slow disk or terminal costs the event loop not
 import json
 import time
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
 _FLUSH_LINES: Final = 256
-
-
-class Outcome(NamedTuple):
-    """How a request ended."""
-
-    event: str
-    status: int
-    reason: str
-    """Empty when all went well."""
-    detail: str
-    """For the log only."""
 
 
 class AccessLog:
@@ -39,17 +28,19 @@ class AccessLog:
         self._moment = 0
         self._stamp = ""
 
-    def add(self, facts: Facts, outcome: Outcome, duration: float, waited: float) -> None:
+    def add(  # noqa: PLR0913, PLR0917  # what a line says, on the hot path without a tuple around it
+        self, facts: Facts, event: str, status: int, duration: float, waited: float, reason: str, detail: str
+    ) -> None:
         """Append the line of a request; it is written within a fraction of a second.
 
-        `duration`: seconds in all; `waited`: until the head of the upstream's answer, 0 when there was none.
+        `duration`: seconds in all; `waited`: until the head of the upstream's answer, 0 when there was none;
+        `reason` is empty when all went well.
         """
         # Every value that a client chooses is either restricted by the grammar to bytes that JSON takes as they are
         # (method, host, request id) or escaped (path); the rest comes from the configuration or the catalog.
         moment = int(time.time() * 1000)  # noqa: TID251  # the line says when, and nothing is decided on it
         if moment != self._moment:
             self._tell_time(moment)
-        event, status, reason, detail = outcome
         head, route, allow = facts.request, facts.route, facts.allow
         path = head.path[:_MAX_PATH].decode("latin-1")
         if '"' in path or "\\" in path:

@@ -4,7 +4,6 @@ from http import HTTPStatus
 from typing import Final
 
 from authproxy import events
-from authproxy.edge.access_log import Outcome
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
 from authproxy.edge.client import Client
 from authproxy.edge.ends import Ends
@@ -28,8 +27,6 @@ _CONTINUE_AFTER: Final = 1.0
 _CLIENT_GONE: Final = 499
 # The pool keeps the connect deadline itself; this catches what it could not.
 _CONNECT_GRACE: Final = 5.0
-# A named tuple's own constructor is Python code; this is the same without it.
-_new: Final = tuple.__new__
 
 
 class Exchange(Ends):
@@ -265,7 +262,7 @@ class Exchange(Ends):
         elif connection is not None:
             reusable = not request.has_body or (self._route.reuse_after_body and not connection.has_unsent)
             self._route.upstream.give_back(connection, reusable=reusable, now=now)
-        record(self._services, self.facts, _new(Outcome, (events.REQUEST_FORWARDED, self.status, "", "")), now)
+        record(self._services, self.facts, events.REQUEST_FORWARDED, self.status, now)
         self._client.finished(keep=not request.close, now=now)
 
     def _may_retry(self, failure: Failure) -> bool:
@@ -291,5 +288,5 @@ class Exchange(Ends):
             self._connection = None
 
     def _record(self, reason: str, detail: str, status: int) -> None:
-        outcome = Outcome(events.REQUEST_FAILED, status, reason, detail)
-        record(self._services, self.facts, outcome, self._services.monotonic())
+        now = self._services.monotonic()
+        record(self._services, self.facts, events.REQUEST_FAILED, status, now, reason, detail)

@@ -3,7 +3,6 @@
 from typing import Final
 
 from authproxy import events
-from authproxy.edge.access_log import Outcome
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin
@@ -40,5 +39,5 @@ def send_refusal(
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
     if not refusal.reason:
         event = events.REQUEST_ANSWERED
-    record(services, facts, Outcome(event, refusal.status, refusal.reason, refusal.detail), services.monotonic())
+    record(services, facts, event, refusal.status, services.monotonic(), refusal.reason, refusal.detail)
     return close

@@ -5,7 +5,6 @@ from typing import Final
 from authproxy import events
 from authproxy.catalogs.interface import MISS
 from authproxy.core.match import still_holds
-from authproxy.edge.access_log import Outcome
 from authproxy.edge.client import TunnelClient
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
@@ -95,8 +94,8 @@ class Tunnel(Ends):
         self._over = True
         self._route.upstream.release(self._upstream)
         self._upstream.close()
-        outcome = Outcome(events.REQUEST_FORWARDED, SWITCHING, reason if reason != "client-gone" else "", "")
-        record(self._services, self._facts, outcome, self._services.monotonic())
+        said = "" if reason == "client-gone" else reason
+        record(self._services, self._facts, events.REQUEST_FORWARDED, SWITCHING, self._services.monotonic(), said)
 
     # ------------------------------------------------------------------ the receiver of the upstream's bytes
 

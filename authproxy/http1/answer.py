@@ -82,7 +82,7 @@ class AnswerReader:
         if status == 0:
             return BadAnswer("status line is malformed")
         shape = self._last
-        if shape is None or len(lines) != len(shape.prefixes) or not all(map(starts_with, lines, shape.prefixes)):
+        if shape is None or fields != shape.fields or not all(map(starts_with, lines, shape.prefixes)):
             names = tuple(find_names(block))
             known = self._shapes[names]
             if isinstance(known, str) or len(names) != fields:

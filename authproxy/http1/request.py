@@ -100,11 +100,13 @@ class RequestHead:
 class RequestReader:
     """Reads the heads that come in on one listener."""
 
-    __slots__ = ("_last", "_limits", "_names", "_shapes")
+    __slots__ = ("_fields", "_last", "_limits", "_line", "_names", "_shapes")
 
     def __init__(self, names: RequestNames, limits: HeadLimits) -> None:
         self._names = names
         self._limits = limits
+        self._line = limits.line
+        self._fields = limits.fields
         self._last: RequestShape | None = None
         self._shapes: Shapes[RequestShape | str] = Shapes(lambda sequence: learn_request(sequence, names))
 
@@ -115,23 +117,22 @@ class RequestReader:
         """
         lines = block.split(CRLF)
         fields = len(lines) - 1
-        limits = self._limits
-        if fields > limits.fields or (len(block) > limits.line and max(map(len, lines)) > limits.line):
-            problem = _problem_of_size(lines, limits)
+        if fields > self._fields or len(block) > self._line:
+            problem = _problem_of_size(lines, self._limits)
             if problem is not None:
                 return problem
         if block.translate(None, PLAIN) != ENDS[fields]:
             return Malformed(400, "a bare CR or LF, or a control byte")
-        words = lines[0].split(b" ")
-        if len(words) != 3:  # noqa: PLR2004  # method, target, version
+        try:
+            method, target, version = lines[0].split(b" ")
+        except ValueError:
             return Malformed(400, "request line is not three words")
-        method, target, version = words
         if target[:1] != b"/" or target.translate(None, _TARGET_BYTES) or method not in _USUAL_METHODS:
             problem = _problem_of_start(method, target)
             if problem is not None:
                 return problem
         shape = self._last
-        if shape is None or len(lines) != len(shape.prefixes) or not all(map(starts_with, lines, shape.prefixes)):
+        if shape is None or fields != shape.fields or not all(map(starts_with, lines, shape.prefixes)):
             names = tuple(find_names(block))
             known = self._shapes[names]
             if isinstance(known, str) or len(names) != fields:

@@ -17,6 +17,8 @@ Pick: TypeAlias = Callable[[Lines], tuple[bytes, ...]]
 class RequestShape:
     """Where the fields of a request stand: numbers of lines, 0 for a field that is not there."""
 
+    fields: int
+    """How many there are."""
     prefixes: tuple[bytes, ...]
     """What each line begins with."""
     passed: Pick
@@ -43,6 +45,7 @@ class RequestShape:
 class AnswerShape:
     """Where the fields of an answer stand."""
 
+    fields: int
     prefixes: tuple[bytes, ...]
     passed: Pick
     content_length: int
@@ -106,6 +109,7 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
         names.FORWARDED,
     }
     return RequestShape(
+        fields=len(sequence),
         prefixes=prefixes_of(sequence),
         passed=_pick(sorted(places.get(names.PASS, []) + places.get(names.CONTENT_TYPE, []))),
         host=first(names.HOST),
@@ -137,6 +141,7 @@ def learn_answer(sequence: tuple[bytes, ...], table: AnswerNames) -> AnswerShape
     kept = places.get(names.PASS, []) + places.get(names.HSTS, []) + places.get(names.CONTENT_LENGTH, [])
     special = places.keys() - {names.PASS, names.DROP, names.CONTENT_LENGTH}
     return AnswerShape(
+        fields=len(sequence),
         prefixes=prefixes_of(sequence),
         passed=_pick(sorted(kept)),
         content_length=places.get(names.CONTENT_LENGTH, [0])[0],

@@ -97,8 +97,9 @@ class UpstreamConnection(asyncio.Protocol):
         if self._state is DONE and self._keep and self._transport is not None:
             self._state = IDLE
             self.is_idle = True
-            # A slow client may have had this answer held back: the next one must not find a deaf connection.
-            self.resume()
+            if self._is_paused:
+                # A slow client had this answer held back: the next one must not find a deaf connection.
+                self.resume()
         return self.is_idle
 
     def abort(self) -> None:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.core.stats import BUCKETS, Stats
-from authproxy.edge.access_log import AccessLog, Outcome
+from authproxy.edge.access_log import AccessLog
 from authproxy.edge.record import record
 
 
@@ -15,7 +15,7 @@ def count(stats: Stats, duration: float) -> None:
     """Count an unrouted request that took so long."""
     facts = SimpleNamespace(route=None, started=0.0, answered_at=0.0, sent=1, received=2)
     services = SimpleNamespace(stats=stats, journal=AccessLog(None))
-    record(services, facts, Outcome("e", 404, "no-route", ""), duration)  # type: ignore[arg-type]
+    record(services, facts, "e", 404, duration, "no-route")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("index", range(len(BUCKETS)))
