@@ -87,9 +87,10 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     reloader = asyncio.get_running_loop().create_task(_reload_when_told(proxy, signals))
     await signals.ending.wait()
     await proxy.drain(signals.hurry)
+    hanging = proxy.is_reloading
     reloader.cancel()
     await ops.aclose()
     await proxy.aclose()
-    if proxy.is_reloading:
+    if hanging:
         # A file system that hangs holds a thread that nobody can end; everything else is done.
         os._exit(0)

@@ -332,3 +332,15 @@ def test_a_websocket_survives_a_reload_that_leaves_its_user_alone(house, websock
     talk.send(1, b"still here")
 
     assert talk.receive()[0] == 1
+
+
+def test_a_reload_that_hangs_does_not_hold_up_the_end(house):
+    """The configuration became a pipe that nobody writes to: SIGTERM is still obeyed."""
+    running = house.start()
+    (house.directory / "authproxy.yaml").unlink()
+    os.mkfifo(house.directory / "authproxy.yaml")
+    running.hup()
+    assert house.ask("/", house.user).status == 200
+    running.process.send_signal(signal.SIGTERM)
+
+    assert running.wait(5) == 0
