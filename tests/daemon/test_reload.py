@@ -6,6 +6,7 @@ import pytest
 
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
 from authproxy.errors import ConfigError
+from authproxy.keystore.generate import Algorithm, Validity, new_authority
 
 
 @pytest.fixture
@@ -173,3 +174,44 @@ def test_a_new_role_of_an_old_certificate_is_checked(site, again):
 def test_all_problems_stand_in_one_line():
     """Log lines do not break."""
     assert one_line(ConfigError("a.yaml:1:1: x: bad", "a.yaml:2:1: y: bad")) == "a.yaml:1:1: x: bad; a.yaml:2:1: y: bad"
+
+
+def test_one_garbled_truststore_does_not_keep_another_as_it_was(site):
+    """Trust is decided store by store: an authority that was taken out is out."""
+    site.config["truststores"]["other"] = {"file": "other.pem"}
+    site.put("other.pem", (site.directory / "ca.pem").read_bytes())
+    site.save()
+    before = site.prepare()
+    fresh = new_authority("fresh", Validity.of_days(site.now, 10), Algorithm.EC_P256)
+    site.put("ca.pem", fresh.certificate_pem())
+    site.put("other.pem", "nothing of that kind")
+    tried = attempt(site.workshop, site.load, before, site.now, 2)
+
+    assert set(tried.errors) == {TRUST}
+    assert "other.pem" in tried.errors[TRUST]
+    stores = tried.prepared.material.truststores
+    assert stores["ca"].fingerprint != before.material.truststores["ca"].fingerprint
+    assert stores["other"] is before.material.truststores["other"]
+
+
+def test_a_store_that_is_moved_to_an_unreadable_file_is_not_the_old_one(site, again, before):
+    """Who is meant to be believed from now on cannot be had: the new configuration waits."""
+    site.config["truststores"]["ca"] = {"file": "elsewhere.pem"}
+    site.save()
+    tried = again()
+
+    assert set(tried.errors) == {CONFIG, TRUST}
+    assert tried.prepared.loaded is before.loaded
+
+
+def test_whatever_a_load_raises_new_trust_counts(site, again, before):
+    """A fault of this program or of a plug-in is a refused configuration, no more."""
+
+    def crash():
+        raise RecursionError
+
+    site.put("ca.pem", new_authority("fresh", Validity.of_days(site.now, 10), Algorithm.EC_P256).certificate_pem())
+    tried = again(load=crash)
+
+    assert set(tried.errors) == {CONFIG}
+    assert tried.prepared.material.truststores["ca"].fingerprint != before.material.truststores["ca"].fingerprint
