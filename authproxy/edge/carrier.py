@@ -195,7 +195,10 @@ class Carrier(RequestHandler):
         self._body = None
         listener = self._listener()
         self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
-        self._go_on()
+        if self._buffer or self._is_paused:
+            self._go_on()
+        elif self.line.is_held:
+            self.line.unhold()
 
     def _go_on(self) -> None:
         """Read the next request, in a turn of the loop of its own when it is already here.

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from authproxy.edge.server import EdgeServer
 
 _HEAD_END: Final = b"\r\n\r\n"
+_CR: Final = ord("\r")
 # A catalog has its own, much shorter deadline; this one only catches a catalog without one.
 _PATIENCE: Final = 10.0
 # What a request line has beside its target: a method of reasonable length, blanks, version, CRLF.
@@ -67,18 +68,14 @@ class ClientConnection(Carrier):
     # ------------------------------------------------------------------ reading a head
 
     def _read_head(self, data: bytes) -> None:
-        if data[:1] == b"\r" and data[:2] == b"\r\n" and not self._blank_line:
-            # RFC 9112, 2.2: one empty line before a request is ignored.
-            self._blank_line = True
-            data = data[2:]
         runtime = self._services.current.runtime
         listener = runtime.listeners.get(self._listener_name)
         if listener is None:
             self.shut()
             return
         end = data.find(_HEAD_END)
-        if end < 0:
-            self._await_more(listener, data)
+        if end < 0 or data[0] == _CR:
+            self._read_slowly(listener, data, end)
             return
         self._buffer = data[end + 4 :]
         self._blank_line = False
@@ -99,6 +96,23 @@ class ClientConnection(Carrier):
         self.line.set_deadline(listener.times.body_idle)
         close = b"Connection: close\r\n" if head.close else b""
         super().data_received(b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (head.method, head.target, head.host, close))
+
+    def _read_slowly(self, listener: Listener, data: bytes, end: int) -> None:
+        """Skip one empty line before a request (RFC 9112, 2.2), and wait for the rest of a head."""
+        if data[:2] == b"\r\n":
+            if self._blank_line:
+                self.refuse_malformed(Malformed(400, "more than one empty line before a request"))
+                return
+            self._blank_line = True
+            self._buffer = b""
+            if len(data) > len(b"\r\n"):
+                self._read_head(data[2:])
+            else:
+                self.line.unhold()
+        elif end >= 0:
+            self.refuse_malformed(Malformed(400, "a bare CR"))
+        else:
+            self._await_more(listener, data)
 
     def _await_more(self, listener: Listener, data: bytes) -> None:
         if data and not self._buffer:

@@ -11,13 +11,14 @@ def _forget(_: bytes) -> None:
 class Line:
     """Wraps a transport that may be gone at any time; what is done to a lost line does nothing."""
 
-    __slots__ = ("_holding", "_monotonic", "_transport", "deadline", "send")
+    __slots__ = ("_monotonic", "_transport", "deadline", "is_held", "send")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
         self._transport: asyncio.Transport | None = None
         self.send: Callable[[bytes], None] = _forget
         """Writes; the loop buffers what the client does not take, and tells when that is too much."""
-        self._holding = False
+        self.is_held = False
+        """Whether reading is stopped."""
         self._monotonic = monotonic
         self.deadline = 0.0
         """When the sweep is to call the connection's `on_deadline`, on the monotonic clock."""
@@ -44,14 +45,14 @@ class Line:
 
     def hold(self) -> None:
         """Stop reading: the rest waits in the kernel, and then at the client."""
-        if not self._holding and self.is_open and self._transport is not None:
-            self._holding = True
+        if not self.is_held and self.is_open and self._transport is not None:
+            self.is_held = True
             self._transport.pause_reading()
 
     def unhold(self) -> None:
         """Read again."""
-        if self._holding:
-            self._holding = False
+        if self.is_held:
+            self.is_held = False
             if self.is_open and self._transport is not None:
                 self._transport.resume_reading()
 

@@ -104,3 +104,13 @@ def test_100_continue_is_never_written_into_an_answer(dial, upstream, never):
     client.send(request("POST / HTTP/1.1", "Content-Length: 5", "Expect: 100-continue"))
 
     assert b"100 Continue" not in client.rest()
+
+
+@pytest.mark.parametrize("tail", [b"\r\n", b"\r", b"GET / HT"])
+def test_a_connection_reads_on_after_a_pipelined_beginning(wire, tail):
+    """What came with the request before, and is no request yet, does not leave the connection deaf."""
+    rest = (b"\r\n" + request())[len(tail) :] if tail[:1] == b"\r" else request()[len(tail) :]
+    wire.send(request() + tail)
+
+    assert wire.answer().status == 200
+    assert wire.ask(rest, "GET").status == 200
