@@ -119,6 +119,7 @@ def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | No
         port=address.port,
         context=context if url.tls else None,
         server_name=(settings.server_name or address.host) if url.tls else "",
+        believed="this system's authorities" if settings.trust is None else f"truststores.{settings.trust}",
         authority=authority.encode(),
     )
 

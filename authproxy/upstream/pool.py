@@ -122,7 +122,7 @@ class Upstream:
         try:
             connection = await _dial(side, timedelta(seconds=self.times.connect))
         except ssl.SSLError as error:
-            self._failed(side, waiter, Failure.UNVERIFIED, _explain(error))
+            self._failed(side, waiter, Failure.UNVERIFIED, _explain(side.endpoint, error))
         except TimeoutError:
             self._failed(side, waiter, Failure.CONNECT_TIMEOUT, f"no connection within {self.times.connect:g}s")
         except OSError as error:
@@ -163,8 +163,18 @@ async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:
     return connection
 
 
-def _explain(error: ssl.SSLError) -> str:
+# What OpenSSL says of the usual mistakes, in an operator's words.
+_WORDS: Final = {
+    "WRONG_VERSION_NUMBER": "does not speak TLS",
+    "HTTP_REQUEST": "does not speak TLS",
+    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate: set the upstream's keystore",
+    "TLSV1_ALERT_UNKNOWN_CA": "does not believe our client certificate",
+}
+
+
+def _explain(endpoint: Endpoint, error: ssl.SSLError) -> str:
     if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
+        return f"{error.verify_message} (asked: {endpoint.believed})"
     reason: str | None = getattr(error, "reason", None)
-    return reason or str(error)
+    words = _WORDS.get(reason or "")
+    return f"{words} ({reason})" if words else reason or str(error)

@@ -18,6 +18,8 @@ class Endpoint:
     """Verifies chain and hostname; None for plain HTTP."""
     server_name: str = ""
     """What the certificate must name; never empty with a context."""
+    believed: str = "this system's authorities"
+    """Whose word about certificates counts, for messages."""
     authority: bytes = b""
     """What Host says when the upstream is to see its own name."""
 
