@@ -98,10 +98,14 @@ class Material:
         )
 
     def client_context(self) -> ssl.SSLContext:
-        return ssl.create_default_context(cadata=self.authority.certificate_pem().decode())
+        context = ssl.create_default_context(cadata=self.authority.certificate_pem().decode())
+        # Set by default before Python 3.11.4: a connection that was cut would look like one that ended.
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
+        return context
 
     def upstream_context(self, folder: Path) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
         file = folder / "upstream.pem"
         file.write_bytes(combined_file(self.upstream))
         context.load_cert_chain(file)

@@ -292,6 +292,7 @@ def server_side(issued: keys.Issued, directory: Path) -> ssl.SSLContext:
     path.write_bytes(keys.combined_file(issued))
     path.chmod(0o600)
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
     context.load_cert_chain(path)
     return context
 
