@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test lint fmt bench lock clean
+.PHONY: help demo test soak lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -40,6 +40,9 @@ test: lint ## Lint, then run every test
 	@$(PYTEST) -n $(WORKERS) -q --no-summary --cov=authproxy/core --cov=authproxy/http1 --cov-branch --cov-fail-under=99 tests/core tests/http1
 	@echo 'promises to the operator, against the real process'
 	@$(PYTEST) -n $(WORKERS) -m promise
+
+soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB streams
+	@AUTHPROXY_LONG=1 $(PYTEST) tests/promises/test_reload.py tests/promises/test_streams.py
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'
