@@ -1,5 +1,6 @@
 """Who may shake hands, and which certificate is shown to whom."""
 
+import contextlib
 import socket
 import ssl
 import subprocess
@@ -267,11 +268,12 @@ def test_what_is_no_tls_is_closed_and_counted(named, first, until):
     with socket.create_connection(("127.0.0.1", house.port)) as wire:
         wire.settimeout(5)
         wire.sendall(first)
-        wire.shutdown(socket.SHUT_WR)
-        try:
+        said = b""
+        # Where the first bytes tell already, it may be cut before the half-close.
+        with contextlib.suppress(OSError):
+            wire.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(ConnectionResetError):
             said = wire.recv(100)
-        except ConnectionResetError:
-            said = b""
 
     assert b"HTTP/1.1 200" not in said
     assert house.ask("/", house.user).status == 200
