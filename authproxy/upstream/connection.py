@@ -31,7 +31,7 @@ class UpstreamConnection(asyncio.Protocol):
 
     __slots__ = (
         "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_paused", "_keep", "_left", "_receiver",
-        "_state", "_transport", "_upgrade", "answered", "home", "idle_since", "is_idle", "write",
+        "_state", "_transport", "_upgrade", "address", "answered", "expires", "home", "idle_since", "is_idle", "write",
     )  # fmt: skip
 
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
@@ -55,6 +55,10 @@ class UpstreamConnection(asyncio.Protocol):
         self.answered = False
         """Whether a byte of the answer to the request in progress has come."""
         self.idle_since = 0.0
+        self.address = ""
+        """Where it leads: an IP address, or the path of a Unix socket."""
+        self.expires = 0.0
+        """When it is old enough not to be used any more; monotonic."""
 
     def begin(self, receiver: Receiver, head: bytes, *, bodiless: bool, upgrade: bytes | None) -> None:
         """Write a request's head (with any body bytes at hand) and read its answer for `receiver`.
@@ -111,6 +115,12 @@ class UpstreamConnection(asyncio.Protocol):
         """Close in good order."""
         if (transport := self._end()) is not None:
             transport.close()
+
+    def expire(self) -> None:
+        """Carry no further request: close now if idle, else when the answer under way has ended."""
+        if self.is_idle:
+            self.close()
+        self._keep = False
 
     def _end(self) -> asyncio.Transport | None:
         self._receiver = None

@@ -1,6 +1,5 @@
 """An upstream: where it is, how it is verified, and the connections to it that are idle."""
 
-import asyncio
 import ssl
 from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
@@ -9,6 +8,7 @@ from typing import Final, Protocol, TypeAlias
 
 from authproxy.core.stats import UpstreamStats
 from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.dial import dial, explain
 from authproxy.upstream.interface import Failure
 from authproxy.upstream.side import Endpoint, Side
 
@@ -120,9 +120,11 @@ class Upstream:
     async def _open(self, side: _Side, waiter: Waiter) -> None:
         self.stats.connects += 1
         try:
-            connection = await _dial(side, timedelta(seconds=self.times.connect))
+            connection = await dial(
+                side, side.endpoint.unix or side.endpoint.host, timedelta(seconds=self.times.connect)
+            )
         except ssl.SSLError as error:
-            self._failed(side, waiter, Failure.UNVERIFIED, _explain(side.endpoint, error))
+            self._failed(side, waiter, Failure.UNVERIFIED, explain(side.endpoint, error))
         except TimeoutError:
             self._failed(side, waiter, Failure.CONNECT_TIMEOUT, f"no connection within {self.times.connect:g}s")
         except OSError as error:
@@ -137,44 +139,3 @@ class Upstream:
         self.stats.connect_failures += 1
         where = side.endpoint.unix or f"{side.endpoint.host}:{side.endpoint.port}"
         waiter.on_connect_failed(failure, f"{where}: {detail}")
-
-
-async def _dial(side: _Side, limit: timedelta) -> UpstreamConnection:
-    """Return a connection over TLS whose chain and hostname were verified by the context (or a plain one)."""
-    endpoint = side.endpoint
-    loop = asyncio.get_running_loop()
-    if endpoint.context is not None and not endpoint.server_name:
-        # An empty server_hostname would silently switch hostname checking off.
-        raise ssl.SSLError("no server name to verify")
-    name = endpoint.server_name if endpoint.context is not None else None
-    async with asyncio.timeout(limit.total_seconds()):
-        if endpoint.unix:
-            _, connection = await loop.create_unix_connection(
-                lambda: UpstreamConnection(side), endpoint.unix, ssl=endpoint.context, server_hostname=name
-            )
-        else:
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(side),
-                endpoint.host,
-                endpoint.port,
-                ssl=endpoint.context,
-                server_hostname=name,
-            )
-    return connection
-
-
-# What OpenSSL says of the usual mistakes, in an operator's words.
-_WORDS: Final = {
-    "WRONG_VERSION_NUMBER": "does not speak TLS",
-    "HTTP_REQUEST": "does not speak TLS",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate: set the upstream's keystore",
-    "TLSV1_ALERT_UNKNOWN_CA": "does not believe our client certificate",
-}
-
-
-def _explain(endpoint: Endpoint, error: ssl.SSLError) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{error.verify_message} (asked: {endpoint.believed})"
-    reason: str | None = getattr(error, "reason", None)
-    words = _WORDS.get(reason or "")
-    return f"{words} ({reason})" if words else reason or str(error)
