@@ -84,7 +84,7 @@ class Route:
     request: HeaderRules | None = None
     response: HeaderRules | None = None
 
-    log_facts: str = field(init=False, repr=False, compare=False, default="")
+    log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""
     is_simple: bool = field(init=False, repr=False, compare=False, default=False)
     """Requests pass without changes to their fields, and their Authorization ends here."""
@@ -92,7 +92,7 @@ class Route:
     def __post_init__(self) -> None:
         zone = "" if self.zone is None else self.zone.name
         text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{self.upstream.name}"'
-        object.__setattr__(self, "log_facts", text)
+        object.__setattr__(self, "log_facts", text.encode("ascii", "replace"))
         untouched = self.request is None and self.rewrite is None and self.upstream_host is None
         object.__setattr__(self, "is_simple", untouched and self.zone is not None and not self.forward_credentials)
 
@@ -122,11 +122,12 @@ class Listener:
     hsts: bytes | None = None
     """The whole line, with CRLF."""
     generation: int = 0
-    log_facts: str = field(init=False, repr=False, compare=False, default="")
+    log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this listener says of it, as JSON members."""
 
     def __post_init__(self) -> None:
-        object.__setattr__(self, "log_facts", f'"listener":{json.dumps(self.name)},"generation":{self.generation}')
+        text = f'"listener":{json.dumps(self.name)},"generation":{self.generation}'
+        object.__setattr__(self, "log_facts", text.encode())
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -15,7 +15,7 @@ from authproxy.core.bearer import token_of
 from authproxy.core.match import Match, match
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId
-from authproxy.core.token import Token, parse
+from authproxy.core.token import Token, assemble, parse
 
 Network: TypeAlias = IPv4Network | IPv6Network
 
@@ -97,18 +97,24 @@ _MALFORMED: Final = Deny(Reason.MALFORMED_TOKEN, presented=True)
 _WRONG_PREFIX: Final = Deny(Reason.WRONG_PREFIX, presented=True)
 
 
-def ask(rules: TokenRules, authorization: bytes | None) -> Token | Deny:
+def ask(
+    rules: TokenRules, authorization: bytes | None, parts: tuple[bytes, bytes, bytes] | None = None
+) -> Token | Deny:
     """Return the token whose user the catalog must be asked for, or the refusal that needs no question.
 
-    `authorization` is the field's value without surrounding blanks. A foreign prefix is refused before any look-up.
+    `authorization` is the field's value without surrounding blanks; `parts` are the groups of `token.SHAPE` in it,
+    where they are known. A foreign prefix is refused before any look-up.
     """
-    text = None if authorization is None else token_of(authorization)
-    if text is None:
-        return _NOTHING_SHOWN
-    token = parse(text)
+    if parts is not None:
+        token = assemble(*parts)
+    else:
+        text = None if authorization is None else token_of(authorization)
+        if text is None:
+            return _NOTHING_SHOWN
+        token = parse(text)
     if token is None:
         return _MALFORMED
-    if token.prefix != rules.prefix:
+    if token[0] != rules.prefix:
         return _WRONG_PREFIX
     return token
 
@@ -121,9 +127,8 @@ def judge(rules: TokenRules, token: Token, record: TokenRecord | None, now: date
     matched = match(rules.peppers, token, record, now)
     if matched is None or record is None:
         return Deny(_why(token, record, now), presented=True, user_id=token.user_id)
-    how, pepper = matched
     # A named tuple's own constructor is Python code; this is the same without it.
-    return _new(Allow, (record, rules.zone, "token", token.rotation_version, how, pepper.id, ()))
+    return _new(Allow, (record, rules.zone, "token", token[1], matched[0], matched[1].id, ()))
 
 
 def _why(token: Token, record: TokenRecord | None, now: datetime) -> Reason:

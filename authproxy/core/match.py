@@ -40,13 +40,14 @@ def match(
 
     Source: turvata 0.4, core.clj, verify-key.
     """
-    known = record or _NOBODY
-    behind = known.rotation_version - token.rotation_version
+    known = _NOBODY if record is None else record
+    _, version, user_id, secret = token
+    behind = known.rotation_version - version
     expected = known.hash
     if behind == 1 and known.previous_hash is not None:
         expected = known.previous_hash
     for pepper in peppers:
-        if compare_digest(pepper.digest(token.user_id, token.rotation_version, token.secret), expected):
+        if compare_digest(pepper.digest(user_id, version, secret), expected):
             break
     else:
         return None

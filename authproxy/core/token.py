@@ -9,6 +9,7 @@ must be zero, so that one payload has one spelling, letter case apart; every gen
 """
 
 import re
+from struct import Struct
 from typing import NamedTuple, final
 from zlib import crc32
 
@@ -26,7 +27,10 @@ SECRET_BYTES = 32
 _USER_ID_BYTES = 16
 
 # The cap on the length is in the first quantifier, which is possessive: nothing ever backtracks.
-_shape = re.compile(rb"([A-Za-z0-9-]{1,4004}+)_02([0-9A-Fa-f]{4})_([A-Za-z2-7]{84})").fullmatch
+SHAPE = rb"(?P<prefix>[A-Za-z0-9-]{1,4004}+)_02(?P<version>[0-9A-Fa-f]{4})_(?P<payload>[A-Za-z2-7]{84})"
+"""The expression that every token matches; what its groups hold is for `assemble`."""
+
+_shape = re.compile(SHAPE).fullmatch
 _prefix_shape = re.compile(r"[A-Za-z0-9-]{1,4004}").fullmatch
 
 # RFC 4648 base32 digits (a-z, 2-7) to the digits of int(..., 32) (0-9, a-v), and back.
@@ -34,6 +38,7 @@ _BASE32 = b"abcdefghijklmnopqrstuvwxyz234567"
 _DIGITS = b"0123456789abcdefghijklmnopqrstuv"
 _FROM_BASE32 = bytes.maketrans(_BASE32 + _BASE32[:26].upper(), _DIGITS + _DIGITS[:26])
 _SPARE_BITS = 4
+_checksum = Struct(">I").unpack_from
 
 
 @final
@@ -65,18 +70,20 @@ def parse(text: bytes) -> Token | None:
     Source: turvata 0.4, codec.clj, parse-token.
     """
     match = _shape(text)
-    if match is None:
-        return None
-    prefix, rotation_version, payload = match.groups()
+    return None if match is None else assemble(*match.groups())
+
+
+def assemble(prefix: bytes, rotation_version: bytes, payload: bytes) -> Token | None:
+    """Return the fields of a text that matches `SHAPE`, given its groups, or None when its checksum is wrong."""
     number = int(payload.translate(_FROM_BASE32), 32)
     if number & 15:
         return None
-    checksum = number >> _SPARE_BITS & 0xFFFFFFFF
-    body = (number >> 36).to_bytes(48, "big")
-    if crc32(body) != checksum:
+    data = (number >> _SPARE_BITS).to_bytes(52, "big")
+    body = data[:48]
+    if crc32(body) != _checksum(data, 48)[0]:
         return None
     # A named tuple's own constructor is Python code; this is the same without it.
-    return _new(Token, (prefix.lower(), int(rotation_version, 16), UserId(body[:16]), body[16:]))
+    return _new(Token, (prefix.lower(), int(rotation_version, 16), body[:16], body[16:]))
 
 
 def is_prefix(text: str) -> bool:

@@ -199,7 +199,11 @@ def _listener(parts: Parts, name: str, routes: list[Route], generation: int) -> 
     return Listener(
         name=name,
         generation=generation,
-        reader=RequestReader(RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names), limits),
+        reader=RequestReader(
+            RequestNames(settings.identity.headers, drop_unusual=own.drop_unusual_names),
+            limits,
+            reported=bool(settings.trusted_proxies),
+        ),
         limits=limits,
         routes=RouteTable(served),
         times=Times(

@@ -9,6 +9,7 @@ from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.material import gather
 from authproxy.door.acceptor import Acceptor
+from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
 from authproxy.door.sockets import Bind, listen
 from authproxy.edge.server import EdgeServer, OwnPage
@@ -40,6 +41,7 @@ class Doors:
         self._acceptors: dict[str, Acceptor] = {}
         self._sockets: dict[tuple[str, Bind], socket.socket] = {}
         self._next_line = 0.0
+        self._caps = Caps()
 
     def open_new(self, loaded: Loaded) -> dict[tuple[str, Bind], socket.socket]:
         """Return sockets for every `bind` that is not open yet; nothing accepts on them so far.
@@ -76,7 +78,7 @@ class Doors:
         listeners = loaded.settings.listeners
         handshake = loaded.settings.timeouts.handshake.total_seconds()
         for name, chosen in contexts.items():
-            acceptor = self._acceptors.get(name) or self._make(name, chosen, handshake)
+            acceptor = self._acceptors.get(name) or self._make(name, chosen)
             acceptor.contexts = chosen
             acceptor.handshake = handshake
         for key, wire in opened.items():
@@ -94,7 +96,7 @@ class Doors:
             acceptor.close()
         self._sockets.clear()
 
-    def _make(self, name: str, contexts: Contexts, handshake: float) -> Acceptor:
+    def _make(self, name: str, contexts: Contexts) -> Acceptor:
         server = EdgeServer(self._services, name, self._page, asyncio.get_running_loop())
 
         def report(address: str, reason: str, detail: str) -> None:
@@ -106,8 +108,7 @@ class Doors:
             _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
 
         acceptor = Acceptor(
-            server.connection, contexts, handshake=handshake, stats=self._stats.listener(name),
-            spawn=self._services.spawn, report=report,
-        )  # fmt: skip
+            server.connection, contexts, caps=self._caps, stats=self._stats.listener(name), report=report
+        )
         self._acceptors[name] = acceptor
         return acceptor

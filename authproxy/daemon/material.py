@@ -10,7 +10,7 @@ from authproxy import keystore as keys
 from authproxy.core.secret import Secret
 from authproxy.door.contexts import Contexts
 from authproxy.errors import ConfigError, MaterialError, SecretError
-from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, ServerContext, Truststore
+from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, Truststore
 from authproxy.options import SecretRef
 from authproxy.settings import Loaded
 from authproxy.settings.listeners import ClientCertificates as ClientSettings
@@ -179,7 +179,7 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
         minimum = ssl.TLSVersion.TLSv1_3 if listener.tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
         client = client_rules(listener.client_certificates, material)
 
-        def context(keystore: str) -> ServerContext:
+        def context(keystore: str) -> ssl.SSLContext:
             made = keys.server_context(material.keystores[keystore], minimum=minimum, client=client)
             keys.self_test(made, material.keystores[keystore])
             return made

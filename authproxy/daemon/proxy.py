@@ -265,6 +265,7 @@ class Proxy:
         for upstream in self.services.current.runtime.upstreams.values():
             upstream.sweep(now)
         self.services.journal.flush()
+        self.stats.settle()
 
     async def _poll(self) -> None:
         while True:

@@ -2,52 +2,56 @@
 
 Why our own: the context is chosen per accepted connection, so that a reload changes everything (certificate, trust,
 versions, tickets) for the very next handshake and nothing for those under way; and one silent client never holds up
-the others.
+the others. No task is made for a connection, and one timer keeps the deadlines of all handshakes.
 """
 
 import asyncio
-import contextlib
 import errno
 import socket
-import ssl
 from collections.abc import Callable
+from time import monotonic
 from typing import Final, TypeAlias
 
+from authproxy.core.decision import Network, is_within
 from authproxy.core.stats import ListenerStats
+from authproxy.door.arrival import Arrival
+from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
-from authproxy.door.hello import RECORD_HEADER, NotTls, record_length, server_name
-from authproxy.upstream.pool import Spawn
+from authproxy.wire.plain import SocketTransport
 
 _BATCH: Final = 64
 # ghostunnel's back-off when no descriptors are left.
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 1.0
-# How long the close_notify of a departing client is waited for.
-_CLOSE_WAIT: Final = 5.0
+_SWEEP: Final = 0.25
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
-Factory: TypeAlias = Callable[[], asyncio.Protocol]
+Factory: TypeAlias = Callable[[bool], asyncio.Protocol]
+"""Makes the protocol of a connection; True: there are too many, this one is to be told so."""
 Report: TypeAlias = Callable[[str, str, str], None]
 """(address, reason, detail) of a connection that did not come to be."""
 
 
 class Acceptor:
-    """Accepts on the sockets of one listener; `contexts` may be replaced at any time."""
+    """Accepts on the sockets of one listener; `contexts` and the rest may be replaced at any time."""
 
-    def __init__(  # noqa: PLR0913  # wired in one place
-        self, factory: Factory, contexts: Contexts, *, handshake: float, stats: ListenerStats, spawn: Spawn,
-        report: Report,
-    ) -> None:  # fmt: skip
+    def __init__(
+        self, factory: Factory, contexts: Contexts | None, *, caps: Caps, stats: ListenerStats, report: Report
+    ) -> None:
         self.contexts = contexts
-        self.handshake = handshake
+        """None: what comes is no TLS."""
+        self.handshake = 10.0
         """Seconds for the first byte, the hello and the handshake together."""
+        self.announcers: tuple[Network, ...] = ()
+        """From whom a connection begins with the PROXY protocol's header."""
         self._factory = factory
+        self._caps = caps
         self._stats = stats
-        self._spawn = spawn
         self._report = report
         self._loop = asyncio.get_running_loop()
         self._sockets: set[socket.socket] = set()
         self._pause = _FIRST_PAUSE
+        self._sweeper: asyncio.TimerHandle | None = None
 
     def add(self, listening: socket.socket) -> None:
         """Accept on this socket from now on."""
@@ -65,6 +69,8 @@ class Acceptor:
         for listening in list(self._sockets):
             self.remove(listening)
 
+    # ------------------------------------------------------------------ accepting
+
     def _accept(self, listening: socket.socket) -> None:
         for _ in range(_BATCH):
             try:
@@ -78,7 +84,31 @@ class Acceptor:
             self._pause = _FIRST_PAUSE
             wire.setblocking(False)
             self._stats.accepted += 1
-            self._spawn(self._serve(wire, address[0] if isinstance(address, tuple) else ""))
+            self._receive(wire, address[0] if isinstance(address, tuple) else "")
+
+    def _receive(self, wire: socket.socket, address: str) -> None:
+        reason = self._caps.enter()
+        if reason:
+            self._refuse(wire, address, reason)
+            return
+        announced = bool(self.announcers) and is_within(address, self.announcers)
+        if not announced:
+            reason = self._caps.enter_from(address)
+            if reason:
+                self._caps.leave("")
+                self._refuse(wire, address, reason)
+                return
+        arrival = Arrival(self, self._loop, wire, address, announced=announced)
+        self._caps.arrive(arrival, monotonic() + self.handshake)
+        if self._sweeper is None:
+            self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
+        arrival.begin()
+
+    def _refuse(self, wire: socket.socket, address: str, reason: str) -> None:
+        wire.close()
+        refused = self._stats.refused
+        refused[reason] = refused.get(reason, 0) + 1
+        self._report(address, reason, "")
 
     def _rest(self, listening: socket.socket, error: OSError) -> None:
         """Out of descriptors or memory: those who are connected go on, the others wait in the kernel's queue."""
@@ -91,83 +121,38 @@ class Acceptor:
         if listening in self._sockets:
             self._loop.add_reader(listening, self._accept, listening)
 
-    async def _serve(self, wire: socket.socket, address: str) -> None:
-        try:
-            async with asyncio.timeout(self.handshake):
-                contexts = self.contexts
-                name = await self._peek_name(wire) if contexts.names else None
-                await self._loop.connect_accepted_socket(
-                    self._factory,
-                    wire,
-                    ssl=contexts.choose(name).for_socket(wire),
-                    ssl_handshake_timeout=self.handshake,
-                    ssl_shutdown_timeout=_CLOSE_WAIT,
-                )
-        except (OSError, NotTls) as error:
-            # ssl.SSLError, ConnectionError and TimeoutError are all OSError.
-            wire.close()
-            reason = _reason(error)
-            failures = self._stats.handshake_failures
-            failures[reason] = failures.get(reason, 0) + 1
-            self._report(address, reason, _detail(error))
-        else:
-            self._stats.handshakes += 1
+    def _sweep(self) -> None:
+        left = self._caps.expire(monotonic())
+        self._sweeper = self._loop.call_later(_SWEEP, self._sweep) if left else None
 
-    async def _peek_name(self, wire: socket.socket) -> str | None:
-        """Look at the ClientHello without taking it: OpenSSL reads the very same bytes afterwards."""
-        head = await self._peek(wire, RECORD_HEADER)
-        record = await self._peek(wire, record_length(head))
-        return server_name(record)
+    # ------------------------------------------------------------------ what arrivals tell
 
-    async def _peek(self, wire: socket.socket, size: int) -> bytes:
-        # SO_RCVLOWAT: the socket counts as readable only once so many bytes are there, so that a hello that
-        # dribbles in does not keep the loop busy.
-        wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, size)
-        try:
-            while True:
-                with contextlib.suppress(BlockingIOError):
-                    data = wire.recv(size, socket.MSG_PEEK)
-                    if len(data) >= size:
-                        return data
-                    if not data or await self._ended(wire, len(data)):
-                        raise NotTls("closed before its hello")
-                await self._readable(wire)
-        finally:
-            wire.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, 1)
+    def announced(self, arrival: Arrival) -> bool:
+        """Count a connection under the address that its PROXY header told; False: that one has too many."""
+        reason = self._caps.enter_from(arrival.address)
+        if not reason:
+            return True
+        arrival.counted = ""
+        self._refuse_late(arrival, reason)
+        return False
 
-    async def _ended(self, wire: socket.socket, seen: int) -> bool:
-        """Tell whether no more will come: readable again at once with nothing new means the end of the stream."""
-        await self._readable(wire)
-        return len(wire.recv(seen + 1, socket.MSG_PEEK)) == seen
+    def arrived(self, arrival: Arrival, transport: SocketTransport) -> None:
+        """Hand a connection over to the protocol it came for."""
+        self._caps.settle(arrival)
+        self._stats.handshakes += 1
+        address = arrival.counted
+        transport.on_gone = lambda: self._caps.leave(address)
+        transport.begin(self._factory(self._caps.is_full))
 
-    async def _readable(self, wire: socket.socket) -> None:
-        ready = self._loop.create_future()
-        self._loop.add_reader(wire, _settle, ready)
-        try:
-            await ready
-        finally:
-            self._loop.remove_reader(wire)
+    def failed(self, arrival: Arrival, reason: str, detail: str) -> None:
+        """Count a connection that did not come to be."""
+        self._caps.settle(arrival)
+        self._caps.leave(arrival.counted)
+        failures = self._stats.handshake_failures
+        failures[reason] = failures.get(reason, 0) + 1
+        self._report(arrival.address, reason, detail)
 
-
-def _settle(ready: "asyncio.Future[None]") -> None:
-    if not ready.done():
-        ready.set_result(None)
-
-
-def _reason(error: Exception) -> str:
-    """Return a word for the metrics, from a small set that a client cannot widen."""
-    if isinstance(error, NotTls):
-        return "not-tls"
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return "certificate-refused"
-    if isinstance(error, ssl.SSLError):
-        return "no-certificate" if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE" else "tls-error"
-    if isinstance(error, TimeoutError) or "handshake is taking" in str(error):
-        return "timeout"
-    return "disconnected"
-
-
-def _detail(error: Exception) -> str:
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return error.verify_message
-    return (error.reason or str(error)) if isinstance(error, ssl.SSLError) else str(error)
+    def _refuse_late(self, arrival: Arrival, reason: str) -> None:
+        self._caps.settle(arrival)
+        self._caps.leave("")
+        self._refuse(arrival.wire, arrival.address, reason)

@@ -6,7 +6,7 @@ and session tickets stay those of the first context, so that a client whose auth
 
 from typing import Final
 
-RECORD_HEADER: Final = 5
+_RECORD_HEADER: Final = 5
 _HANDSHAKE_RECORD: Final = 22
 _CLIENT_HELLO: Final = 1
 _SERVER_NAME: Final = 0
@@ -42,16 +42,20 @@ class _Reader:
         return self.take(self.number(size))
 
 
-def record_length(data: bytes) -> int:
-    """Return how many bytes the first record has, header included; `data` holds at least the header.
+def first_record(data: bytes) -> bytes | None:
+    """Return the first record at the beginning of `data`, header included, or None while it is not whole.
 
     Raises:
         NotTls: this is no handshake record.
     """
-    length = int.from_bytes(data[3:5], "big")
-    if data[0] != _HANDSHAKE_RECORD or data[1] != 3 or not 0 < length <= _MAX_RECORD:  # noqa: PLR2004  # major version
+    if data and data[0] != _HANDSHAKE_RECORD:
         raise NotTls("not a TLS handshake")
-    return RECORD_HEADER + length
+    if len(data) < _RECORD_HEADER:
+        return None
+    length = int.from_bytes(data[3:5], "big")
+    if data[1] != 3 or not 0 < length <= _MAX_RECORD:  # noqa: PLR2004  # major version
+        raise NotTls("not a TLS handshake")
+    return data[: _RECORD_HEADER + length] if len(data) >= _RECORD_HEADER + length else None
 
 
 def server_name(record: bytes) -> str | None:
@@ -62,7 +66,7 @@ def server_name(record: bytes) -> str | None:
     Raises:
         NotTls: the record is no ClientHello.
     """
-    reader = _Reader(record[RECORD_HEADER:])
+    reader = _Reader(record[_RECORD_HEADER:])
     if reader.number(1) != _CLIENT_HELLO:
         raise NotTls("not a ClientHello")
     body = _Reader(reader.take(min(reader.number(3), reader.left)))

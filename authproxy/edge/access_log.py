@@ -12,21 +12,24 @@ from typing import Final
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
-_FLUSH_LINES: Final = 256
+# Handing over wakes the writer, which then contends for the interpreter: seldom, and much.
+_FLUSH_LINES: Final = 4096
 
 
 class AccessLog:
     """Collects lines and gives them to `write` in batches."""
 
-    __slots__ = ("_lines", "_moment", "_stamp", "on", "write")
+    __slots__ = ("_lines", "_moment", "_second", "_stamp", "_whole", "on", "write")
 
     def __init__(self, write: Callable[[bytes], None] | None) -> None:
         self.on = write is not None
         """Whether anybody reads it."""
         self.write = write
-        self._lines: list[str] = []
+        self._lines: list[bytes] = []
         self._moment = 0
-        self._stamp = ""
+        self._second = 0
+        self._whole = b""
+        self._stamp = b""
 
     def add(  # noqa: PLR0913, PLR0917  # what a line says, on the hot path without a tuple around it
         self, facts: Facts, event: str, status: int, duration: float, waited: float, reason: str, detail: str
@@ -42,19 +45,19 @@ class AccessLog:
         if moment != self._moment:
             self._tell_time(moment)
         head, route, allow = facts.request, facts.route, facts.allow
-        path = head.path[:_MAX_PATH].decode("latin-1")
-        if '"' in path or "\\" in path:
-            path = path.replace("\\", "\\\\").replace('"', '\\"')
+        path = head.path
+        if len(path) > _MAX_PATH or b'"' in path or b"\\" in path:
+            path = path[:_MAX_PATH].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
         lines = self._lines
         lines.append(
-            f'{{"time":"{self._stamp}","event":"{event}","request_id":"{facts.request_id.decode()}",'
-            f'{facts.listener.log_facts},"client":"{facts.origin.address}","method":"{head.method.decode()}",'
-            f'"host":"{head.host.decode()}","path":"{path}","status":{status},"duration_ms":{duration * 1e3:.2f},'
-            f'"upstream_ms":{waited * 1e3:.2f},"received":{facts.received},"sent":{facts.sent},'
-            f"{_NO_ROUTE if route is None else route.log_facts},"
-            f'"user_id":"{facts.user if allow is None else allow.record.user_id_header.decode()}"'
-            f"{_why(reason, detail) if reason else ''}}}\n"
-        )
+            _LINE % (
+                self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, head.method,
+                head.host, path, status, duration * 1e3, waited * 1e3, facts.received, facts.sent,
+                _NO_ROUTE if route is None else route.log_facts,
+                facts.user.encode() if allow is None else allow.record.user_id_header,
+                _why(reason, detail) if reason else b"",
+            )
+        )  # fmt: skip
         if len(lines) > _FLUSH_LINES:
             self.flush()
 
@@ -62,18 +65,25 @@ class AccessLog:
         """Spell a new millisecond; `moment` is one since the epoch, UTC."""
         self._moment = moment
         second, thousandth = divmod(moment, 1000)
-        self._stamp = f"{time.strftime('%Y-%m-%dT%H:%M:%S', time.gmtime(second))}.{thousandth:03d}Z"
+        if second != self._second:
+            self._second = second
+            self._whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
+        self._stamp = b"%b.%03dZ" % (self._whole, thousandth)
 
     def flush(self) -> None:
         """Hand over what was collected."""
         if self._lines and self.write is not None:
-            blob = "".join(self._lines).encode("ascii", "replace")
-            self._lines = []
-            self.write(blob)
+            lines, self._lines = self._lines, []
+            self.write(b"".join(lines))
 
 
-def _why(reason: str, detail: str) -> str:
-    return f',"reason":"{reason}","error":{json.dumps(detail)}' if detail else f',"reason":"{reason}"'
+def _why(reason: str, detail: str) -> bytes:
+    text = f',"reason":"{reason}","error":{json.dumps(detail)}' if detail else f',"reason":"{reason}"'
+    return text.encode("ascii", "replace")
 
 
-_NO_ROUTE: Final = '"zone":"","route":"","upstream":""'
+_NO_ROUTE: Final = b'"zone":"","route":"","upstream":""'
+_LINE: Final = (
+    b'{"time":"%b","event":"%b","request_id":"%b",%b,"client":"%b","method":"%b","host":"%b","path":"%b",'
+    b'"status":%d,"duration_ms":%.2f,"upstream_ms":%.2f,"received":%d,"sent":%d,%b,"user_id":"%b"%b}\n'
+)

@@ -6,13 +6,13 @@ from typing import Final
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import without
 from authproxy.http1.answer import BODILESS, SWITCHING, AnswerHead
-from authproxy.http1.lines import value_of
+from authproxy.http1.lines import CRLF, joined, value_of
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Route
 
 # The upstream's own reason phrase is not passed on: it means nothing (RFC 9112, 4) and has carried attacks.
 _STATUS_LINES: Final = {
-    status.value: b"HTTP/1.1 %d %b\r\n" % (status.value, status.phrase.encode()) for status in HTTPStatus
+    status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
 # No upstream may set or clear the cookies of this proxy.
 _OWN_COOKIE: Final = b"__host-authproxy"
@@ -21,8 +21,8 @@ _LENGTHLESS: Final = frozenset({101, 204})
 
 
 def status_line(status: int) -> bytes:
-    """Return the status line, with the standard's phrase or none."""
-    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d \r\n" % status
+    """Return the status line without its CRLF, with the standard's phrase or none."""
+    return _STATUS_LINES.get(status) or b"HTTP/1.1 %d " % status
 
 
 def has_no_body(request: RequestHead, status: int) -> bool:
@@ -36,9 +36,9 @@ def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, 
     `chunked`: the body follows in chunks; `close`: the connection ends after this answer.
     """
     status = _STATUS_LINES.get(head.status) or status_line(head.status)
-    lines = head.lines if route.response is None else without(route.response, head.lines)
+    passed = head.passed if route.response is None else without(route.response, head.lines)
     if head.status in _LENGTHLESS:
-        lines = [line for line in lines if line[:15].lower() != b"content-length:"]
+        passed = joined(line for line in passed.split(CRLF)[1:] if line[:15].lower() != b"content-length:")
     extra = b"" if head.cookies is None else _cookies(route, head.cookies)
     if route.response is not None:
         extra += route.response.set_lines
@@ -52,9 +52,7 @@ def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, 
         extra += b"Transfer-Encoding: chunked\r\n"
     if close:
         extra += b"Connection: close\r\n"
-    return b"%b%b%b%bX-Request-Id: %b\r\n\r\n" % (
-        status, b"\r\n".join(lines), b"\r\n" if lines else b"", extra, facts.request_id
-    )  # fmt: skip
+    return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, passed, extra, facts.request_id)
 
 
 def _cookies(route: Route, lines: list[bytes]) -> bytes:
@@ -67,6 +65,6 @@ def _cookies(route: Route, lines: list[bytes]) -> bytes:
 
 def interim_head(route: Route, head: AnswerHead) -> bytes:
     """Return a 100 or 103 for the client."""
-    lines = head.lines if route.response is None else without(route.response, head.lines)
-    passed = [line + b"\r\n" for line in lines if line[:15].lower() != b"content-length:"]
-    return b"".join((status_line(head.status), *passed, b"\r\n"))
+    passed = head.passed if route.response is None else without(route.response, head.lines)
+    lines = [line for line in passed.split(CRLF)[1:] if line[:15].lower() != b"content-length:"]
+    return b"%b%b\r\n\r\n" % (status_line(head.status), joined(lines))

@@ -23,14 +23,14 @@ from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin, origin_of
-from authproxy.edge.own_answer import malformed_facts, send_refusal
+from authproxy.edge.own_answer import send_refusal, unrouted_facts
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import ChunkedReader
 from authproxy.http1.request import Malformed
-from authproxy.runtime import Listener
+from authproxy.runtime import Listener, Runtime
 
 if TYPE_CHECKING:
     from authproxy.edge.server import EdgeServer
@@ -70,8 +70,8 @@ class Carrier(RequestHandler):
     """The client of an `Exchange` or `Tunnel`; how requests are read is the subclass's business."""
 
     __slots__ = (
-        "_body", "_buffer", "_facts",
-        "_is_paused", "_listener_name", "_origin", "_peer", "_phase", "_services", "_work",
+        "_body", "_buffer", "_current", "_facts", "_is_paused",
+        "_listener_name", "_origin", "_peer", "_phase", "_runtime", "_services", "_work",
         "line",
     )  # fmt: skip
 
@@ -89,6 +89,9 @@ class Carrier(RequestHandler):
         )
         self._services = services
         self._listener_name = listener
+        self._runtime: Runtime | None = None
+        """The one that `_current` is of."""
+        self._current: Listener | None = None
         self._peer = Peer(address="", port=0, local_port=0)
         self._origin: Origin = origin_of(self._peer)
         self._phase = HEAD
@@ -193,8 +196,8 @@ class Carrier(RequestHandler):
         self._phase = HEAD
         self._facts = None
         self._body = None
-        listener = self._listener()
-        self.line.deadline = now + (listener.times.keep_alive if listener is not None else 0.0)
+        listener = self._current
+        self.line.deadline = now if listener is None else now + listener.times.keep_alive
         if self._buffer or self._is_paused:
             self._go_on()
         elif self.line.is_held:
@@ -267,7 +270,7 @@ class Carrier(RequestHandler):
             return
         self._body = None
         refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
-        self.refuse(malformed_facts(self._services, listener, self._origin), refusal)
+        self.refuse(unrouted_facts(self._services, listener, self._origin), refusal)
 
     def shut(self) -> None:
         """Close in good order; nothing more is read."""
@@ -292,4 +295,10 @@ class Carrier(RequestHandler):
 
     def _listener(self) -> Listener | None:
         """Return what counts now for connections that came in here; None once a reload removed the listener."""
-        return self._services.current.runtime.listeners.get(self._listener_name)
+        return self._renew(self._services.current.runtime)
+
+    def _renew(self, runtime: Runtime) -> Listener | None:
+        """Return the same, and remember it for as long as this runtime counts."""
+        self._runtime = runtime
+        self._current = runtime.listeners.get(self._listener_name)
+        return self._current

@@ -14,6 +14,7 @@ from authproxy.edge.facts import Facts
 from authproxy.edge.forward import upstream_head
 from authproxy.edge.gate import accepted_id
 from authproxy.edge.origin import origin_behind
+from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
@@ -68,8 +69,9 @@ class ClientConnection(Carrier):
     # ------------------------------------------------------------------ reading a head
 
     def _read_head(self, data: bytes) -> None:
-        runtime = self._services.current.runtime
-        listener = runtime.listeners.get(self._listener_name)
+        services = self._services
+        runtime = services.current.runtime
+        listener = self._current if runtime is self._runtime else self._renew(runtime)
         if listener is None:
             self.shut()
             return
@@ -85,10 +87,17 @@ class ClientConnection(Carrier):
         head = listener.reader.read(data[:end])
         if isinstance(head, Malformed):
             self.refuse_malformed(head)
-        elif head.path == listener.health and head.method in _PAGE_METHODS and not head.has_body:
-            self._answer_own(listener, head)
+        elif head.path == listener.health:
+            self._answer_health(listener, head)
         else:
             self._dispatch(runtime, listener, head)
+
+    def _answer_health(self, listener: Listener, head: RequestHead) -> None:
+        if head.method in _PAGE_METHODS and not head.has_body:
+            self._answer_own(listener, head)
+            return
+        refusal = Refusal(status=405, reason="method-not-allowed", lines=b"Allow: GET, HEAD\r\n", close=head.has_body)
+        self.refuse(unrouted_facts(self._services, listener, self._origin, head), refusal)
 
     def _answer_own(self, listener: Listener, head: RequestHead) -> None:
         """Let aiohttp answer; it is told what was read here, so that there is one reading."""
@@ -126,27 +135,43 @@ class ClientConnection(Carrier):
         ):
             self.refuse_malformed(_too_large(listener, data))
 
-    def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
+    def _dispatch(  # noqa: PLR0915  # the hot path, straight on
+        self, runtime: Runtime, listener: Listener, head: RequestHead
+    ) -> None:
         services = self._services
-        origin = self._origin
-        request_id = None
         if runtime.trusted and is_within(self._peer.address, runtime.trusted):
-            request_id = accepted_id(head.request_id)
-            origin = origin_behind(self._peer, head.forwarded, runtime.trusted)
-        facts = Facts(runtime, listener, head, request_id or services.ids.next(), origin, services.monotonic())
+            facts = self._trusted_facts(runtime, listener, head)
+        else:
+            facts = Facts(runtime, listener, head, services.ids.next(), self._origin, services.monotonic())
         self._facts = facts
         self._phase = BUSY
         if head.has_body:
             self._body = ChunkedReader() if head.chunked else LengthReader(head.content_length)
         outcome = decide(services, facts)
         if outcome is None:
-            self._admit(facts)
+            route = facts.route
+            block = None if route is None else upstream_head(facts, route)
+            if route is None or block is None:
+                self.refuse(facts, Refusal(status=400, reason="ambiguous-path"))
+                return
+            self._work = exchange = Exchange(self, services, facts, route)
+            if head.has_body:
+                self._begin_body(exchange, block)
+            else:
+                exchange.start(block)
         elif isinstance(outcome, Refusal):
             self.refuse(facts, outcome)
         else:
             self.line.hold()
             self.line.set_deadline(_PATIENCE)
             services.spawn(self._decide_later(facts, outcome))
+
+    def _trusted_facts(self, runtime: Runtime, listener: Listener, head: RequestHead) -> Facts:
+        """Return the facts of a request whose peer is believed about its id and its origin."""
+        services = self._services
+        request_id = accepted_id(head.request_id) or services.ids.next()
+        origin = origin_behind(self._peer, head.forwarded, runtime.trusted)
+        return Facts(runtime, listener, head, request_id, origin, services.monotonic())
 
     async def _decide_later(self, facts: Facts, token: Token) -> None:
         try:
@@ -163,7 +188,7 @@ class ClientConnection(Carrier):
             self.crash(error)
 
     def _admit(self, facts: Facts) -> None:
-        """Send an admitted request on its way."""
+        """Send a request on its way that was admitted late."""
         route = facts.route
         block = None if route is None else upstream_head(facts, route)
         if route is None or block is None:
@@ -172,7 +197,10 @@ class ClientConnection(Carrier):
         self._work = exchange = Exchange(self, self._services, facts, route)
         if self._body is None:
             exchange.start(block)
-            return
+        else:
+            self._begin_body(exchange, block)
+
+    def _begin_body(self, exchange: Exchange, block: bytes) -> None:
         self._phase = BODY
         rest, self._buffer = self._buffer, b""
         exchange.start(block)

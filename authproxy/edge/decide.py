@@ -27,7 +27,7 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     zone = route.zone
     if zone is None:
         return check_body(route, head) if head.has_body else None
-    token = ask(zone.rules, head.authorization)
+    token = ask(zone.rules, head.authorization, head.token)
     if isinstance(token, Deny):
         return refuse_credential(zone.name, token)
     known = zone.catalog.peek(zone.name, token.user_id)

@@ -67,7 +67,9 @@ class Exchange(Ends):
             # The short way of most requests; `on_connected` is the long one.
             self._connection = connection
             self._phase = WAITING
-            connection.begin(self, head, bodiless=request.method == b"HEAD", upgrade=None)
+            if request.method == b"HEAD":
+                connection.expect(bodiless=True, upgrade=None)
+            connection.begin(self, head)
             self._line.deadline = self.facts.started + upstream.times.response_head
             return
         self._line.set_deadline(upstream.times.connect + _CONNECT_GRACE)
@@ -88,8 +90,10 @@ class Exchange(Ends):
         if self._pending:
             head = b"".join((head, *self._pending))
             self._pending = None
-        upgrade = None if request.upgrade is None else wanted_upgrade(route, request)
-        connection.begin(self, head, bodiless=request.method == b"HEAD", upgrade=upgrade)
+        if request.method == b"HEAD" or request.upgrade is not None:
+            upgrade = None if request.upgrade is None else wanted_upgrade(route, request)
+            connection.expect(bodiless=request.method == b"HEAD", upgrade=upgrade)
+        connection.begin(self, head)
         if self.request_done:
             self._line.set_deadline(route.upstream.times.response_head)
             return
@@ -141,11 +145,22 @@ class Exchange(Ends):
         """Write the answer's head with its first body bytes in one piece."""
         facts = self.facts
         request = facts.request
-        now = facts.answered_at = self._services.monotonic()
+        services = self._services
+        now = facts.answered_at = services.monotonic()
         self.status = head.status
+        facts.sent = len(body)
+        if (
+            complete
+            and self.request_done
+            and head.content_length >= 0
+            and not (request.close or services.current.draining)
+        ):
+            # The way of most answers.
+            self._line.send(answer_head(facts, self._route, head, chunked=False, close=False) + body)
+            self._finish(now)
+            return
         self._is_early = not self.request_done
         self._waits_to_continue = False
-        facts.sent = len(body)
         if head.status == SWITCHING:
             self._become_tunnel(head, body)
             return
@@ -153,7 +168,7 @@ class Exchange(Ends):
         if head.content_length < 0 and not has_no_body(request, head.status):
             # The length is not known: chunks for HTTP/1.1, the end of the connection for HTTP/1.0.
             self._chunked_out = not request.http10
-        close = request.close or not self.request_done or self._services.current.draining
+        close = request.close or not self.request_done or services.current.draining
         request.close = close
         block = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
         self._line.send(block + (self._framed(body, complete=complete) if self._chunked_out else body))
@@ -251,19 +266,22 @@ class Exchange(Ends):
 
     def _finish(self, now: float) -> None:
         """The answer is whole: connections back, one line in the log."""
-        request = self.facts.request
+        facts = self.facts
+        route = self._route
         connection = self._connection
         self._connection = None
         self._phase = OVER
-        if self._is_early and connection is not None:
+        if connection is None:
+            pass
+        elif self._is_early:
             # What of the request is unread there would be read as the next one, and need not ever be taken.
-            self._route.upstream.release(connection)
+            route.upstream.release(connection)
             connection.abort()
-        elif connection is not None:
-            reusable = not request.has_body or (self._route.reuse_after_body and not connection.has_unsent)
-            self._route.upstream.give_back(connection, reusable=reusable, now=now)
-        record(self._services, self.facts, events.REQUEST_FORWARDED, self.status, now)
-        self._client.finished(keep=not request.close, now=now)
+        else:
+            reusable = not facts.request.has_body or (route.reuse_after_body and not connection.has_unsent)
+            route.upstream.give_back(connection, reusable=reusable, now=now)
+        record(self._services, facts, events.REQUEST_FORWARDED, self.status, now)
+        self._client.finished(keep=not facts.request.close, now=now)
 
     def _may_retry(self, failure: Failure) -> bool:
         """Once, on a fresh connection, and only where doing it twice is doing it once."""

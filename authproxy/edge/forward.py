@@ -10,6 +10,7 @@ from urllib.parse import unquote_to_bytes
 from authproxy.core.decision import Allow
 from authproxy.core.names import fold
 from authproxy.edge.facts import Facts
+from authproxy.http1.lines import joined
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route, Runtime
 
@@ -32,17 +33,15 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
     identity = b"" if allow is None else identity_lines(facts.runtime, allow)
     if route.is_simple and head.cookies is None and not head.has_body and head.upgrade is None and not head.trailers:
         # The way of most requests, put together at once.
-        return b"%b %b HTTP/1.1\r\n%b\r\n%b%b%bX-Request-Id: %b\r\n%b%b" % (
-            head.method, target, head.host_line, b"\r\n".join(head.lines), b"\r\n" if head.lines else b"",
+        return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b%b" % (
+            head.method, target, head.host, head.passed,
             facts.origin.lines(head.host), facts.request_id, identity,
             b"\r\n" if head.content_length < 0 else b"Content-Length: 0\r\n\r\n",
         )  # fmt: skip
     rules = route.request
-    lines = head.lines if rules is None else without(rules, head.lines)
     return b"".join((
-        head.method, b" ", target, b" HTTP/1.1\r\n",
-        head.host_line if route.upstream_host is None else b"Host: " + route.upstream_host, b"\r\n",
-        b"\r\n".join(lines), b"\r\n" if lines else b"",
+        head.method, b" ", target, b" HTTP/1.1\r\nHost: ", route.upstream_host or head.host,
+        head.passed if rules is None else without(rules, head.lines), b"\r\n",
         _credentials(facts, route),
         facts.origin.lines(head.host), b"X-Request-Id: ", facts.request_id, b"\r\n", identity,
         b"" if rules is None else rules.set_lines,
@@ -93,9 +92,9 @@ def _identity_value(what: IdentityValue, allow: Allow) -> bytes:
     return b"%d" % allow.version
 
 
-def without(rules: HeaderRules, lines: Sequence[bytes]) -> Sequence[bytes]:
-    """Return the lines without those that a route sets or removes."""
-    return [line for line in lines if fold(line.partition(b":")[0]) not in rules.dropped]
+def without(rules: HeaderRules, lines: Sequence[bytes]) -> bytes:
+    """Return the lines without those that a route sets or removes, each with CRLF before it."""
+    return joined(line for line in lines if fold(line.partition(b":")[0]) not in rules.dropped)
 
 
 def carries_our_token(authorization: bytes, prefixes: tuple[bytes, ...]) -> bool:

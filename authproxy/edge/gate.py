@@ -34,13 +34,11 @@ def accepted_id(value: bytes | None) -> bytes | None:
     return value if value is not None and _REQUEST_ID(value) is not None else None
 
 
-def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # noqa: C901  # every step may refuse
+def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
     if method in _NEVER:
         return Refusal(status=405, reason="method-never-allowed")
-    if head.path == listener.health:
-        return Refusal(status=405, reason="method-not-allowed", lines=b"Allow: GET, HEAD\r\n", close=head.has_body)
     decoded, unusual = head.path, _USUAL
     if worth_a_look(decoded) is not None:
         path = read_path(decoded)

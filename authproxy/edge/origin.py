@@ -19,11 +19,13 @@ UNKNOWN: Final = "unknown"
 class Origin:
     """What is said of the client's address and scheme upstream; made once for a connection of an untrusted peer."""
 
-    __slots__ = ("_lines", "_lines_for", "_rest", "address", "host")
+    __slots__ = ("_lines", "_lines_for", "_rest", "address", "host", "said")
 
     def __init__(self, address: str, rest: bytes, host: bytes | None = None) -> None:
         self.address = address
         """The client's address, on which `allow.networks` decides."""
+        self.said = address.encode("ascii", "replace")
+        """The same, for the log."""
         self.host = host
         """The host that a trusted proxy says the client asked for; None: the request's own."""
         self._rest = rest

@@ -19,10 +19,12 @@ _SKIPPED_BODY: Final = 64 * 1024
 _SERVER_ERROR: Final = 500
 
 
-def malformed_facts(services: Services, listener: Listener, origin: Origin) -> Facts:
-    """Return what is known of a request whose head could not be read: nearly nothing."""
+def unrouted_facts(services: Services, listener: Listener, origin: Origin, head: RequestHead | None = None) -> Facts:
+    """Return what is known of a request that goes nowhere: nearly nothing when its head could not be read."""
     now = services.monotonic()
-    return Facts(services.current.runtime, listener, RequestHead(b"", b""), services.ids.next(), origin, now)
+    return Facts(
+        services.current.runtime, listener, head or RequestHead(b"", b"", b""), services.ids.next(), origin, now
+    )
 
 
 def send_refusal(

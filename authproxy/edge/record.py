@@ -1,8 +1,5 @@
 """Counts a request at its end and writes its line."""
 
-from bisect import bisect_left
-
-from authproxy.core.stats import BUCKETS
 from authproxy.edge.facts import Facts
 from authproxy.edge.services import Services
 
@@ -18,19 +15,16 @@ def record(  # noqa: PLR0913, PLR0917  # how a request ended, on the hot path wi
     duration = now - facts.started
     stats = services.stats.unrouted if route is None else route.stats
     stats.statuses[status] += 1
-    histogram = stats.duration
-    histogram.counts[bisect_left(BUCKETS, duration)] += 1
-    histogram.total += duration
+    stats.duration.add(duration)
     waited = 0.0
     if facts.answered_at:
         waited = facts.answered_at - facts.started
-        histogram = stats.upstream
-        histogram.counts[bisect_left(BUCKETS, waited)] += 1
-        histogram.total += waited
+        stats.upstream.add(waited)
     stats.sent_bytes += facts.sent
     if facts.received:
         stats.received_bytes += facts.received
     if reason:
         stats.reasons[reason] += 1
-    if services.journal.on:
-        services.journal.add(facts, event, status, duration, waited, reason, detail)
+    journal = services.journal
+    if journal.on:
+        journal.add(facts, event, status, duration, waited, reason, detail)

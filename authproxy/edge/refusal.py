@@ -108,6 +108,11 @@ def refuse_unavailable(reason: str, detail: str = "") -> Refusal:
     return Refusal(status=503, reason=reason, detail=detail, lines=_RETRY_AFTER)
 
 
+def refuse_overload() -> Refusal:
+    """Return the 503 for a connection beyond the limit."""
+    return Refusal(status=503, reason="too-many-connections", lines=_RETRY_AFTER, close=True)
+
+
 def class_of(status: int) -> AnswerClass:
     """Return what `X-Authproxy-Response` says of a status."""
     fallback = AnswerClass.BAD_REQUEST if status < 500 else AnswerClass.UNAVAILABLE  # noqa: PLR2004  # server errors
@@ -120,7 +125,7 @@ def refusal_bytes(refusal: Refusal, head: RequestHead, request_id: bytes, *, clo
     lines, body = _content(status, head, request_id.decode("ascii"))
     return b"".join((
         status_line(status),
-        b"Date: %b\r\n" % formatdate(usegmt=True).encode(),
+        b"\r\nDate: %b\r\n" % formatdate(usegmt=True).encode(),
         lines,
         b"Cache-Control: no-store\r\nX-Content-Type-Options: nosniff\r\n",
         refusal.lines,

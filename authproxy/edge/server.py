@@ -7,6 +7,7 @@ from typing import TypeAlias
 from aiohttp import web
 
 from authproxy.edge.connection import ClientConnection
+from authproxy.edge.overloaded import OverloadedConnection
 from authproxy.edge.services import Services
 
 OwnPage: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -20,9 +21,10 @@ class EdgeServer(web.Server):
         self._services = services
         self._listener = listener
 
-    def connection(self) -> ClientConnection:
+    def connection(self, overloaded: bool = False) -> ClientConnection:  # a factory's one argument
         """Return the protocol for a connection that was just accepted."""
-        return ClientConnection(self, self._services, self._listener, self._loop)
+        made = OverloadedConnection if overloaded else ClientConnection
+        return made(self, self._services, self._listener, self._loop)
 
 
 def health_page(services: Services) -> OwnPage:

@@ -8,8 +8,9 @@ import re
 from typing import Final, NamedTuple
 
 from authproxy.core.names import AnswerNames
-from authproxy.http1.lines import CRLF, ENDS, MOST_FIELDS, PLAIN, Shapes, find_names, starts_with, value_of
+from authproxy.http1.lines import CRLF, ENDS, MOST_FIELDS, PLAIN, Shapes, find_names, joined, starts_with, value_of
 from authproxy.http1.shape import AnswerShape, learn_answer
+from authproxy.http1.usual import ANSWER_GRAMMAR, Habits
 
 MAX_ANSWER_HEAD: Final = 64 * 1024
 
@@ -40,10 +41,15 @@ class AnswerHead:
     hsts = False
     """The upstream set Strict-Transport-Security itself; its line is in `lines`."""
 
-    def __init__(self, status: int) -> None:
+    def __init__(self, status: int, passed: bytes = b"") -> None:
         self.status = status
-        self.lines: list[bytes] | tuple[bytes, ...] = ()
-        """The field lines that pass, as they came, Content-Length among them; Set-Cookie is not."""
+        self.passed = passed
+        """The field lines that pass, as they came, each with CRLF before it; Content-Length among them, Set-Cookie not."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines that pass, one by one."""
+        return self.passed.split(CRLF)[1:]
 
 
 # Status lines as upstreams write them, already read. Bounded: a reason phrase can be anything.
@@ -65,15 +71,36 @@ def _status_of(line: bytes) -> int:
 class AnswerReader:
     """Reads the heads of answers."""
 
-    __slots__ = ("_last", "_shapes")
+    __slots__ = ("_habits", "_last", "_shapes", "_usual")
 
     def __init__(self) -> None:
         table = AnswerNames()
+        self._habits = Habits(ANSWER_GRAMMAR)
+        self._usual = self._habits.usual
         self._last: AnswerShape | None = None
         self._shapes: Shapes[AnswerShape | str] = Shapes(lambda sequence: learn_answer(sequence, table))
 
     def read(self, block: bytes) -> AnswerHead | BadAnswer:
         """Return the head in `block` (all bytes before the empty line), or why it is not passed on."""
+        place = 0
+        for usual in self._usual:
+            found = usual.match(block)
+            if found is not None:
+                break
+            place += 1  # cheaper than enumerate, and mostly never reached
+        else:
+            return self._read_carefully(block)
+        if place:
+            self._habits.prefer(place)
+        status, length = found.group(*usual.wanted)
+        runs = usual.runs
+        head = AnswerHead(int(status), found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs]))
+        if length:
+            head.content_length = int(length)
+        return head
+
+    def _read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
+        """Read what no pattern takes."""
         lines = block.split(CRLF)
         fields = len(lines) - 1
         if fields >= MOST_FIELDS or block.translate(None, PLAIN) != ENDS[fields]:
@@ -88,20 +115,16 @@ class AnswerReader:
             if isinstance(known, str) or len(names) != fields:
                 return BadAnswer(known if isinstance(known, str) else "field line is not name, colon, value")
             self._last = shape = known
-        head = AnswerHead(status)
-        head.lines = shape.passed(lines)
+        head = AnswerHead(status, joined(shape.passed(lines)))
         if shape.content_length:
             value = lines[shape.content_length][15:].strip(b" \t")
             if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):
                 return BadAnswer("Content-Length is malformed")
             head.content_length = int(value)
-        if status > 0 and (shape.is_plain or (shape.only_connection and lines[shape.only_connection] in _KEEP_ALIVE)):
-            return head
-        return _read_rest(head, lines, shape) or head
-
-
-# How servers say what HTTP/1.1 means anyway.
-_KEEP_ALIVE: Final = frozenset({b"Connection: keep-alive", b"connection: keep-alive", b"Connection: Keep-Alive"})
+        problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape)
+        if problem is None:
+            self._habits.note(shape.names, shape.kinds)
+        return problem or head
 
 
 def _read_rest(head: AnswerHead, lines: list[bytes], shape: AnswerShape) -> BadAnswer | None:
@@ -133,7 +156,7 @@ def _apply_options(head: AnswerHead, options: bytes, upgrade: bytes | None) -> N
     if b"set-cookie" in named:
         head.cookies = None
     if named:
-        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
+        head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in named)
 
 
 # The framing is ours towards the client: an option cannot take it away.

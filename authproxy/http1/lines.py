@@ -14,7 +14,7 @@ A head is cut by three calls that the readers make in place, since they are the 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import Final, Generic, TypeVar
 
 CRLF: Final = b"\r\n"
@@ -61,3 +61,8 @@ def prefixes_of(names: tuple[bytes, ...]) -> tuple[bytes, ...]:
 def value_of(line: bytes) -> bytes:
     """Return a field line's value without the blanks around it."""
     return line.partition(b":")[2].strip(b" \t")
+
+
+def joined(lines: Iterable[bytes]) -> bytes:
+    """Return lines as one piece, each with CRLF before it."""
+    return b"".join([CRLF + line for line in lines])

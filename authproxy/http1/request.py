@@ -8,15 +8,16 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from authproxy.core.names import RequestNames, is_token
-from authproxy.http1.lines import CRLF, ENDS, PLAIN, Shapes, find_names, starts_with, value_of
+from authproxy.http1.lines import CRLF, ENDS, PLAIN, Shapes, find_names, joined, starts_with, value_of
 from authproxy.http1.shape import RequestShape, learn_request
+from authproxy.http1.usual import HOST, Habits, request_grammar
 
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
 _DIGITS: Final = b"0123456789"
 _MAX_LENGTH_DIGITS: Final = 18
 _MAX_OPTIONS: Final = 20
 
-_HOST: Final = re.compile(rb"([A-Za-z0-9._~\-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(?::([0-9]{1,5}))?").fullmatch
+_HOST: Final = re.compile(HOST).fullmatch
 
 
 # Hosts that passed before: most requests name one of a few. Bounded, since a client can write any number.
@@ -46,10 +47,9 @@ class RequestHead:
     Attributes are set only where a request differs from the defaults below: most requests differ in little.
     """
 
-    host = b""
-    """As sent, with the port."""
-    host_line = b""
     authorization: bytes | None = None
+    token: tuple[bytes, bytes, bytes] | None = None
+    """What `core.token.assemble` takes, when the authorization is known to hold a token by its shape."""
     cookies: bytes | None = None
     content_length = -1
     """-1: no such field."""
@@ -67,15 +67,23 @@ class RequestHead:
     _all: list[bytes] | None = None
     _shape: RequestShape | None = None
 
-    def __init__(self, method: bytes, target: bytes) -> None:
+    def __init__(self, method: bytes, target: bytes, path: bytes, host: bytes = b"", passed: bytes = b"") -> None:
         self.method = method
         """A token, case kept."""
         self.target = target
         """Origin-form, or `*` with OPTIONS."""
-        query = target.find(b"?")
-        self.path = target if query < 0 else target[:query]
-        self.lines: list[bytes] | tuple[bytes, ...] = ()
-        """The end-to-end field lines that pass, as they came; Host, Authorization and Cookie are not among them."""
+        self.path = path
+        """The target without its query."""
+        self.host = host
+        """As sent, with the port."""
+        self.passed = passed
+        """The end-to-end field lines that pass, as they came, each with CRLF before it; Host, Authorization and Cookie
+        are not among them."""
+
+    @property
+    def lines(self) -> list[bytes]:
+        """The lines that pass, one by one."""
+        return self.passed.split(CRLF)[1:]
 
     @property
     def request_id(self) -> bytes | None:
@@ -98,23 +106,60 @@ class RequestHead:
 
 
 class RequestReader:
-    """Reads the heads that come in on one listener."""
+    """Reads the heads that come in on one listener.
 
-    __slots__ = ("_fields", "_last", "_limits", "_line", "_names", "_shapes")
+    `reported`: what clients say of request ids and origins is wanted, since some of them are trusted proxies.
+    """
 
-    def __init__(self, names: RequestNames, limits: HeadLimits) -> None:
+    __slots__ = ("_fields", "_habits", "_last", "_limits", "_line", "_names", "_shapes", "_usual")
+
+    def __init__(self, names: RequestNames, limits: HeadLimits, *, reported: bool = True) -> None:
         self._names = names
         self._limits = limits
         self._line = limits.line
         self._fields = limits.fields
         self._last: RequestShape | None = None
         self._shapes: Shapes[RequestShape | str] = Shapes(lambda sequence: learn_request(sequence, names))
+        self._habits = Habits(request_grammar(reported=reported))
+        self._usual = self._habits.usual
 
-    def read(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901, PLR0911, PLR0912, PLR0915  # the hot path
+    def read(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901  # a call less for every request
         """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused.
 
         Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
         """
+        if len(block) > self._line:
+            return self._read_carefully(block)
+        place = 0
+        for usual in self._usual:
+            found = usual.match(block)
+            if found is not None:
+                break
+            place += 1  # cheaper than enumerate, and mostly never reached
+        else:
+            return self._read_carefully(block)
+        if place:
+            self._habits.prefer(place)
+        method, target, path, host, authorization, prefix, version, payload = found.group(*usual.wanted)
+        runs = usual.runs
+        head = RequestHead(
+            method, target, path, host,
+            found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs]),
+        )  # fmt: skip
+        if authorization:
+            head.authorization = authorization
+            head.token = prefix, version, payload
+        if usual.has_more:
+            length, cookie = found.group(*usual.more)
+            if length:
+                head.content_length = int(length)
+                head.has_body = head.content_length > 0
+            if usual.has_cookie:
+                head.cookies = cookie.strip(b" \t")
+        return head
+
+    def _read_carefully(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one reading
+        """Read what no pattern takes."""
         lines = block.split(CRLF)
         fields = len(lines) - 1
         if fields > self._fields or len(block) > self._line:
@@ -138,23 +183,22 @@ class RequestReader:
             if isinstance(known, str) or len(names) != fields:
                 return Malformed(400, known if isinstance(known, str) else "field line is not name, colon, value")
             self._last = shape = known
-        head = RequestHead(method, target)
-        head.lines = shape.passed(lines)
-        if shape.is_reported:
-            head.keep(lines, shape)
-        head.host_line = line = lines[shape.host]
-        head.host = host = line[5:].strip(b" \t")
+        host = value_of(lines[shape.host])
         if host not in _GOOD_HOSTS and not _is_host(host):
             return Malformed(400, "Host is missing or malformed")
+        head = RequestHead(method, target, target.partition(b"?")[0], host, joined(shape.passed(lines)))
+        if shape.is_reported:
+            head.keep(lines, shape)
         if shape.authorization:
-            head.authorization = lines[shape.authorization][14:].strip(b" \t")
+            head.authorization = value_of(lines[shape.authorization])
         if version != b"HTTP/1.1":
             if version != b"HTTP/1.0":
                 return Malformed(400, "not HTTP/1.1 or HTTP/1.0")
             head.http10 = head.close = True
-        if shape.is_plain:
-            return head
-        return self._read_rest(head, lines, shape) or head
+        problem = None if shape.is_plain else self._read_rest(head, lines, shape)
+        if problem is None:
+            self._habits.note(shape.names, shape.kinds)
+        return problem or head
 
     def _read_rest(self, head: RequestHead, lines: list[bytes], shape: RequestShape) -> Malformed | None:
         """Read the fields that most requests do not have."""
@@ -248,7 +292,7 @@ def _read_connection(
         if not is_token(option) or table.is_relied_on(option):
             return Malformed(400, "Connection names a field that is not hop-by-hop")
     if named:
-        head.lines = [line for line in head.lines if line.partition(b":")[0].lower() not in named]
+        head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in named)
     return None
 
 

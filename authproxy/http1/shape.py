@@ -19,6 +19,10 @@ class RequestShape:
 
     fields: int
     """How many there are."""
+    names: tuple[bytes, ...]
+    """How each is spelt."""
+    kinds: tuple[int, ...]
+    """What `core.names` says of each."""
     prefixes: tuple[bytes, ...]
     """What each line begins with."""
     passed: Pick
@@ -46,6 +50,8 @@ class AnswerShape:
     """Where the fields of an answer stand."""
 
     fields: int
+    names: tuple[bytes, ...]
+    kinds: tuple[int, ...]
     prefixes: tuple[bytes, ...]
     passed: Pick
     content_length: int
@@ -56,8 +62,6 @@ class AnswerShape:
     hsts: bool
     is_plain: bool
     """There is nothing but lines that pass or go and Content-Length."""
-    only_connection: int
-    """Where the Connection line stands, when there is but one and nothing else beside those; else 0."""
 
 
 def _pick(indices: list[int]) -> Pick:
@@ -110,6 +114,8 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
     }
     return RequestShape(
         fields=len(sequence),
+        names=sequence,
+        kinds=tuple(table[name] for name in sequence),
         prefixes=prefixes_of(sequence),
         passed=_pick(sorted(places.get(names.PASS, []) + places.get(names.CONTENT_TYPE, []))),
         host=first(names.HOST),
@@ -142,6 +148,8 @@ def learn_answer(sequence: tuple[bytes, ...], table: AnswerNames) -> AnswerShape
     special = places.keys() - {names.PASS, names.DROP, names.CONTENT_LENGTH}
     return AnswerShape(
         fields=len(sequence),
+        names=sequence,
+        kinds=tuple(table[name] for name in sequence),
         prefixes=prefixes_of(sequence),
         passed=_pick(sorted(kept)),
         content_length=places.get(names.CONTENT_LENGTH, [0])[0],
@@ -151,7 +159,4 @@ def learn_answer(sequence: tuple[bytes, ...], table: AnswerNames) -> AnswerShape
         cookies=tuple(places.get(names.SET_COOKIE, ())),
         hsts=names.HSTS in places,
         is_plain=not special,
-        only_connection=places[names.CONNECTION][0]
-        if special == {names.CONNECTION} and len(places[names.CONNECTION]) == 1
-        else 0,
     )

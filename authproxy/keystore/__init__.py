@@ -8,7 +8,6 @@
 Everything here may block; a running proxy calls it in a thread.
 """
 
-from authproxy.keystore.alerts import ServerContext
 from authproxy.keystore.check import check
 from authproxy.keystore.combined import load_text
 from authproxy.keystore.context import ClientCertificates, ClientMode, client_context, server_context
@@ -22,7 +21,6 @@ __all__ = [
     "ClientMode",
     "Keystore",
     "Role",
-    "ServerContext",
     "Truststore",
     "check",
     "client_context",

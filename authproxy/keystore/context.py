@@ -14,7 +14,6 @@ from pathlib import Path
 from typing import NoReturn
 
 from authproxy.errors import MaterialError
-from authproxy.keystore.alerts import ServerContext
 from authproxy.keystore.model import Keystore
 from authproxy.keystore.trust import Truststore
 
@@ -47,17 +46,16 @@ class ClientCertificates:
 
 def server_context(
     keystore: Keystore, *, minimum: ssl.TLSVersion, client: ClientCertificates | None = None
-) -> ServerContext:
+) -> ssl.SSLContext:
     """Return a context that shows `keystore` and asks for certificates as `client` says.
 
     With client certificates no session can be resumed in TLS 1.3, because a resumed one is not verified again;
     in TLS 1.2 OpenSSL's session cache stays on, and whoever accepts connections must judge the peer anew.
-    Use `context.for_socket(sock)` to let a refused client see the TLS alert.
 
     Raises:
         MaterialError: OpenSSL does not take the certificate, or there is no trust for client certificates.
     """
-    context = ServerContext(ssl.PROTOCOL_TLS_SERVER)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context, minimum)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
     _load_keystore(context, keystore)

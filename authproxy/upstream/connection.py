@@ -30,8 +30,8 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_paused", "_keep", "_left", "_receiver",
-        "_state", "_transport", "_upgrade", "address", "answered", "expires", "home", "idle_since", "is_idle", "write",
+        "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_paused", "_is_special", "_keep", "_left",
+        "_receiver", "_state", "_transport", "_upgrade", "address", "expires", "home", "idle_since", "is_idle", "write",
     )  # fmt: skip
 
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
@@ -52,27 +52,34 @@ class UpstreamConnection(asyncio.Protocol):
         self.write: Callable[[bytes], None] = _forget
         """Sends bytes of the request, already framed."""
         self._interim = 0
-        self.answered = False
-        """Whether a byte of the answer to the request in progress has come."""
+        self._is_special = False
+        """What is said by `_bodiless`, `_upgrade` or `_interim` is not the usual."""
         self.idle_since = 0.0
         self.address = ""
         """Where it leads: an IP address, or the path of a Unix socket."""
         self.expires = 0.0
         """When it is old enough not to be used any more; monotonic."""
 
-    def begin(self, receiver: Receiver, head: bytes, *, bodiless: bool, upgrade: bytes | None) -> None:
-        """Write a request's head (with any body bytes at hand) and read its answer for `receiver`.
-
-        `bodiless`: the method is HEAD. `upgrade`: the protocol for which a 101 may come.
-        """
+    def begin(self, receiver: Receiver, head: bytes) -> None:
+        """Write a request's head (with any body bytes at hand) and read its answer for `receiver`."""
         self._receiver = receiver
         self._state = HEAD
         self.is_idle = False
+        self.write(head)
+
+    def expect(self, *, bodiless: bool, upgrade: bytes | None) -> None:
+        """Say before `begin` what is special about the answer to come.
+
+        `bodiless`: the method is HEAD. `upgrade`: the protocol for which a 101 may come.
+        """
+        self._is_special = True
         self._bodiless = bodiless
         self._upgrade = upgrade
-        self._interim = 0
-        self.answered = False
-        self.write(head)
+
+    @property
+    def answered(self) -> bool:
+        """Whether a byte of the answer to the request in progress has come."""
+        return self._state is not HEAD or bool(self._buffer) or self._interim > 0
 
     def pause(self) -> None:
         """Stop reading: the client does not take bytes fast enough."""
@@ -101,6 +108,10 @@ class UpstreamConnection(asyncio.Protocol):
         if self._state is DONE and self._keep and self._transport is not None:
             self._state = IDLE
             self.is_idle = True
+            if self._is_special:
+                self._is_special = self._bodiless = False
+                self._upgrade = None
+                self._interim = 0
             if self._is_paused:
                 # A slow client had this answer held back: the next one must not find a deaf connection.
                 self.resume()
@@ -138,7 +149,7 @@ class UpstreamConnection(asyncio.Protocol):
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """The upstream is gone: say what that means for the answer."""
-        state, receiver = self._state, self._receiver
+        state, receiver, answered = self._state, self._receiver, self.answered
         self._end()
         self._transport = None
         self.write = _forget
@@ -149,7 +160,7 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.on_body(b"", complete=True)
         elif state is State.TUNNEL:
             receiver.on_failure(Failure.CLOSED, str(exc or "closed"))
-        elif self.answered:
+        elif answered:
             receiver.on_failure(Failure.TRUNCATED, str(exc or "closed before the end of the answer"))
         else:
             receiver.on_failure(Failure.CLOSED, str(exc or "closed before the answer"))
@@ -182,10 +193,8 @@ class UpstreamConnection(asyncio.Protocol):
         if receiver is None:
             # Bytes that nobody asked for: whatever they answer, it is not the next request.
             self.abort()
-            return
-        self.answered = True
-        if state is HEAD:
-            self._read_head(self._buffer + data if self._buffer else data)
+        elif state is HEAD:
+            self._read_head(receiver, self._buffer + data if self._buffer else data)
         elif state is LENGTH:
             self._read_length(receiver, data)
         elif state is CHUNKED:
@@ -196,10 +205,9 @@ class UpstreamConnection(asyncio.Protocol):
             # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
             self._keep = False
 
-    def _read_head(self, data: bytes) -> None:
+    def _read_head(self, receiver: Receiver, data: bytes) -> None:
         end = data.find(_HEAD_END)
-        receiver = self._receiver
-        if end < 0 or end > MAX_ANSWER_HEAD or receiver is None:
+        if end < 0 or end > MAX_ANSWER_HEAD:
             self._await_more(data, end)
             return
         self._buffer = b""
@@ -211,10 +219,11 @@ class UpstreamConnection(asyncio.Protocol):
         if head.close:
             self._keep = False
         length = head.content_length
-        if self._bodiless or head.status < 200 or head.status in BODILESS:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
-            if head.status < 200:  # noqa: PLR2004
-                self._on_informational(receiver, head, rest)
-                return
+        status = head.status
+        if status < 200:  # noqa: PLR2004  # 1xx, RFC 9110, 15.2
+            self._on_informational(receiver, head, rest)
+            return
+        if self._bodiless or status in BODILESS:
             length = 0
         if length >= 0:
             self._left = left = length - len(rest)
@@ -258,12 +267,13 @@ class UpstreamConnection(asyncio.Protocol):
             receiver.on_answer(head, rest, complete=False)
             return
         self._interim += 1
+        self._is_special = True
         if self._interim > _MAX_INTERIM:
             self._fail(Failure.MALFORMED, "more than 8 interim answers")
             return
         receiver.on_interim(head)
-        if rest and self._state is HEAD:
-            self._read_head(rest)
+        if rest and self._state is HEAD and self._receiver is receiver:
+            self._read_head(receiver, rest)
 
     def _read_length(self, receiver: Receiver, data: bytes) -> None:
         self._left = left = self._left - len(data)

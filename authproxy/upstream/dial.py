@@ -1,12 +1,16 @@
 """One connection to one address, verified."""
 
 import asyncio
+import socket
 import ssl
 from datetime import timedelta
 from typing import Final
 
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.side import Endpoint, Side
+from authproxy.wire.plain import SocketTransport
+from authproxy.wire.poller import poller_of
+from authproxy.wire.tls import shake_hands
 
 
 async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -> UpstreamConnection:
@@ -19,19 +23,21 @@ async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -
     """
     endpoint = side.endpoint
     loop = asyncio.get_running_loop()
-    if endpoint.context is not None and not endpoint.server_name:
-        # An empty server_hostname would silently switch hostname checking off.
-        raise ssl.SSLError("no server name to verify")
-    name = endpoint.server_name if endpoint.context is not None else None
-    async with asyncio.timeout(limit.total_seconds()):
-        if endpoint.unix:
-            _, connection = await loop.create_unix_connection(
-                lambda: UpstreamConnection(side), address, ssl=endpoint.context, server_hostname=name
-            )
-        else:
-            _, connection = await loop.create_connection(
-                lambda: UpstreamConnection(side), address, endpoint.port, ssl=endpoint.context, server_hostname=name
-            )
+    family = socket.AF_UNIX if endpoint.unix else socket.AF_INET6 if ":" in address else socket.AF_INET
+    wire = socket.socket(family, socket.SOCK_STREAM | socket.SOCK_NONBLOCK)
+    try:
+        async with asyncio.timeout(limit.total_seconds()):
+            await poller_of(loop).connect(wire, address if endpoint.unix else (address, endpoint.port))
+            transport: SocketTransport
+            if endpoint.context is None:
+                transport = SocketTransport(loop, wire, lingering=False)
+            else:
+                transport = await shake_hands(loop, wire, endpoint.context, endpoint.server_name)
+    except BaseException:
+        wire.close()
+        raise
+    connection = UpstreamConnection(side)
+    transport.begin(connection)
     return connection
 
 

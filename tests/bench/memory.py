@@ -4,10 +4,11 @@ import asyncio
 import os
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NoReturn
+from unittest.mock import patch
 
 from typing_extensions import override
 
@@ -19,6 +20,8 @@ from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import EdgeServer, health_page
 from authproxy.edge.services import Services
 from authproxy.runtime import Current
+from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.side import Side
 from tests.bench.material import FORGED, REQUESTS, Material, request
 from tests.bench.targets import product_config
 from tests.bench.upstream import BODY
@@ -64,21 +67,18 @@ class Wire(asyncio.Transport):
         """There is nothing to resume."""
 
 
-class MemoryLoop(asyncio.SelectorEventLoop):
+@dataclass(slots=True)
+class Exchange:
     """Connects in memory whoever wants a connection."""
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.dialled: list[tuple[asyncio.Protocol, Wire]] = []
+    dialled: list[tuple[UpstreamConnection, Wire]] = field(default_factory=list)
 
-    @override
-    async def create_connection(  # type: ignore[override]
-        self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
-    ) -> tuple[Wire, asyncio.Protocol]:
-        protocol, wire = protocol_factory(), Wire()
-        protocol.connection_made(wire)
-        self.dialled.append((protocol, wire))
-        return wire, protocol
+    async def dial(self, side: Side[UpstreamConnection], *_: object) -> UpstreamConnection:
+        """Stand in for `upstream.dial.dial`."""
+        connection, wire = UpstreamConnection(side), Wire()
+        connection.connection_made(wire)
+        self.dialled.append((connection, wire))
+        return connection
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,7 +120,7 @@ class Way:
             raise AssertionError("a request or an answer takes more than one write")
 
 
-async def lay(loop: MemoryLoop, material: Material, *, log: bool) -> Way:
+async def lay(material: Material, *, log: bool) -> Way:
     """Return a way that has carried its first request; with `log`, the access log is written, to nowhere."""
     tasks = Tasks(_give_up)
     path = material.folder / "authproxy.yaml"
@@ -137,15 +137,18 @@ async def lay(loop: MemoryLoop, material: Material, *, log: bool) -> Way:
         on_crash=lambda _, error: _give_up(error),
         stats=workshop.stats,
     )
-    front = EdgeServer(services, "public", health_page(services), loop).connection()
+    loop = asyncio.get_running_loop()
+    front = EdgeServer(services, "public", health_page(services), loop).connection(overloaded=False)
     client = Wire()
     front.connection_made(client)
     requests = [request(number, material.users) for number in range(REQUESTS)]
-    front.data_received(requests[0])
-    for _ in range(_TURNS):
-        # The connection to the upstream is opened in a task.
-        await asyncio.sleep(0)
-    ((behind, upstream),) = loop.dialled
+    exchange = Exchange()
+    with patch("authproxy.upstream.pool.dial", exchange.dial):
+        front.data_received(requests[0])
+        for _ in range(_TURNS):
+            # The connection to the upstream is opened in a task.
+            await asyncio.sleep(0)
+    ((behind, upstream),) = exchange.dialled
     way = Way(
         material=material,
         requests=requests,

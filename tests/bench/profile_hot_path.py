@@ -23,7 +23,7 @@ from unittest.mock import patch
 import click
 
 from tests.bench.material import make
-from tests.bench.memory import MemoryLoop, Way, lay
+from tests.bench.memory import Way, lay
 
 _BATCHES: Final = 10
 _TRACED: Final = 256
@@ -115,9 +115,9 @@ def _module(code: CodeType) -> str:
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT / "authproxy") else path.name
 
 
-async def profile(loop: MemoryLoop, folder: Path, *, count: int, top: int, log: bool) -> None:
+async def profile(folder: Path, *, count: int, top: int, log: bool) -> None:
     """Print both figures."""
-    way = await lay(loop, make(folder), log=log)
+    way = await lay(make(folder), log=log)
     for number in range(_TRACED):
         way.ask(number)
         way.answer()
@@ -139,9 +139,7 @@ async def profile(loop: MemoryLoop, folder: Path, *, count: int, top: int, log: 
 @click.option("--log/--no-log", default=True, show_default=True, help="Whether the access log is written.")
 def main(*, count: int, top: int, log: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="authproxy-bench-") as path:
-        loop = MemoryLoop()
-        with asyncio.Runner(loop_factory=lambda: loop) as runner:
-            runner.run(profile(loop, Path(path), count=count, top=top, log=log))
+        asyncio.run(profile(Path(path), count=count, top=top, log=log))
 
 
 if __name__ == "__main__":

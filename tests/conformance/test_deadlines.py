@@ -205,7 +205,7 @@ def test_one_slow_client_does_not_hold_up_another(hasty, slow, upstream):
 
 
 def test_a_client_without_a_handshake_is_let_go(hasty, upstream):
-    """`timeouts.handshake`; nothing is said to who does not speak TLS."""
+    """`timeouts.handshake`; who speaks plain HTTP is told so, and nothing else."""
     import socket
 
     with socket.create_connection(("127.0.0.1", hasty.ports["public"]), 10) as raw:
@@ -216,7 +216,8 @@ def test_a_client_without_a_handshake_is_let_go(hasty, upstream):
             got = raw.recv(1000)
         except ConnectionError:
             got = b""
-    assert not got.startswith(b"HTTP")
+    assert got.startswith(b"HTTP/1.1 400 ")
+    assert got.endswith(b"This port speaks TLS: ask for https://, please")
     assert upstream.requests == []
 
 

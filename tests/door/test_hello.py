@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.door.contexts import Contexts
-from authproxy.door.hello import RECORD_HEADER, NotTls, record_length, server_name
+from authproxy.door.hello import NotTls, first_record, server_name
 
 
 def hello(name: str | None) -> bytes:
@@ -28,7 +28,8 @@ def test_the_name_is_found(name):
     """In lower case."""
     data = hello(name)
 
-    assert record_length(data[:RECORD_HEADER]) == len(data)
+    assert first_record(data + b"more") == data
+    assert all(first_record(data[:cut]) is None for cut in range(len(data)))
     assert server_name(data) == name.lower()
 
 
@@ -77,13 +78,15 @@ def test_noise_raises_nothing_else(noise, at):
 def test_what_is_no_handshake_is_told(header):
     """Plain HTTP, an alert, SSL 2, an empty record, one that is too large."""
     with pytest.raises(NotTls):
-        record_length(header)
+        first_record(header)
 
 
 @pytest.mark.parametrize("length", [1, 512, 16_384])
 def test_records_have_up_to_16_kib(length):
     """RFC 8446, 5.1."""
-    assert record_length(b"\x16\x03\x01" + length.to_bytes(2, "big")) == RECORD_HEADER + length
+    record = b"\x16\x03\x01" + length.to_bytes(2, "big") + bytes(length)
+
+    assert first_record(record + b"x") == record
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import uvloop
 from typing_extensions import override
 
 from authproxy.keystore import ClientCertificates, ClientMode, Truststore, client_context, server_context
+from authproxy.wire.tls import TlsTransport
 
 LOOPS = {"asyncio": asyncio.new_event_loop, "uvloop": uvloop.new_event_loop}
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -26,9 +27,9 @@ def strict(server, root):
 def call(request):
     """`call(context, client_context)` is what server and client saw: (exception or None, bytes or exception)."""
 
-    def run(context, caller, wrap=True):
+    def run(context, caller):
         with asyncio.Runner(loop_factory=LOOPS[request.param]) as runner:
-            return runner.run(_call(context, caller, wrap))
+            return runner.run(_call(context, caller))
 
     return run
 
@@ -40,18 +41,18 @@ class _Greeter(asyncio.Protocol):
         transport.close()
 
 
-async def _call(context, caller, wrap):
+async def _call(context, caller):
     loop = asyncio.get_running_loop()
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)
         client = asyncio.create_task(asyncio.to_thread(_client, listener.getsockname(), caller))
         sock, _ = await loop.sock_accept(listener)
-        given = context.for_socket(sock) if wrap else context
-        failure = None
-        try:
-            await loop.connect_accepted_socket(_Greeter, sock, ssl=given, ssl_handshake_timeout=10)
-        except OSError as error:
-            failure = error
+        shaken = loop.create_future()
+        transport = TlsTransport(loop, sock, context, lambda _, error: shaken.set_result(error))
+        transport.shake()
+        failure = await shaken
+        if failure is None:
+            transport.begin(_Greeter())
         return failure, await client
 
 
@@ -110,34 +111,7 @@ def test_client_with_an_old_version_reads_the_reason(call, server, caller):
 
 
 def test_good_client_is_served(call, strict, client, root):
-    """The facade changes nothing for those who may come in."""
+    """Whoever may come in hears nothing of this."""
     trust = Truststore(name="t", certificates=(root.certificate,), source="t.pem")
 
     assert call(strict, client_context(trust, client.keystore())) == (None, b"hello")
-
-
-def test_context_works_without_the_facade(call, strict, client, root):
-    """The context itself can be given to a loop, too; refused clients then see a closed connection."""
-    trust = Truststore(name="t", certificates=(root.certificate,), source="t.pem")
-
-    assert call(strict, client_context(trust, client.keystore()), wrap=False) == (None, b"hello")
-
-
-def test_loops_take_the_facade_for_a_context(strict):
-    """Both ask isinstance."""
-    left, right = socket.socketpair()
-    with left, right:
-        assert isinstance(strict.for_socket(left), ssl.SSLContext)
-
-
-def test_peer_that_is_gone_needs_no_explanation(strict, caller):
-    """A closed socket does not turn the failure of the handshake into another one."""
-    left, right = socket.socketpair()
-    incoming, outgoing = ssl.MemoryBIO(), ssl.MemoryBIO()
-    server_end = strict.for_socket(left).wrap_bio(incoming, outgoing, server_side=True)
-    incoming.write(b"GET / HTTP/1.1\r\n\r\n")
-    left.close()
-    right.close()
-
-    with pytest.raises(ssl.SSLError, match=r"HTTP_REQUEST|http request"):
-        server_end.do_handshake()

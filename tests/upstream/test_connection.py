@@ -116,7 +116,9 @@ def ask(
 ) -> Taker:
     """Send a request."""
     taker = Taker(connection, slow=slow)
-    connection.begin(taker, b"GET / HTTP/1.1\r\n\r\n", bodiless=bodiless, upgrade=upgrade)
+    if bodiless or upgrade is not None:
+        connection.expect(bodiless=bodiless, upgrade=upgrade)
+    connection.begin(taker, b"GET / HTTP/1.1\r\n\r\n")
     return taker
 
 

@@ -1,0 +1,189 @@
+"""One connection from its acceptance to the end of its handshake."""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from typing import Final, Protocol
+
+from authproxy.door.contexts import Contexts
+from authproxy.door.hello import NotTls, first_record, server_name
+from authproxy.door.proxy_protocol import BadHeader, read_header
+from authproxy.wire.plain import SocketTransport
+from authproxy.wire.poller import poller_of
+from authproxy.wire.tls import TlsTransport
+
+_PIECE: Final = 16 * 1024
+# What a browser is told that speaks plain HTTP where TLS is spoken.
+_NOT_HTTPS: Final = (
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 44\r\nConnection: close\r\n"
+    b"Cache-Control: no-store\r\n\r\nThis port speaks TLS: ask for https://, please"
+)
+
+
+class Owner(Protocol):
+    """Who accepted it."""
+
+    contexts: Contexts | None
+
+    def announced(self, arrival: "Arrival") -> bool:
+        """Its PROXY header told where it comes from; False: it may not go on."""
+        ...
+
+    def arrived(self, arrival: "Arrival", transport: SocketTransport) -> None:
+        """It may carry a protocol now."""
+        ...
+
+    def failed(self, arrival: "Arrival", reason: str, detail: str) -> None:
+        """It did not come to be."""
+        ...
+
+
+class Arrival:
+    """Reads what comes before the handshake, if anything does, and shakes hands.
+
+    Before it may come: the PROXY protocol's header, where `announced`; and the hello is looked at where the context
+    depends on the name in it. What was read is then given to the TLS engine, so that nothing is read twice.
+    """
+
+    __slots__ = (
+        "_first",
+        "_is_announced",
+        "_is_over",
+        "_loop",
+        "_owner",
+        "_transport",
+        "address",
+        "counted",
+        "port",
+        "wire",
+    )
+
+    def __init__(
+        self, owner: Owner, loop: asyncio.AbstractEventLoop, wire: socket.socket, address: str, *, announced: bool
+    ) -> None:
+        self.wire = wire
+        self.address = address
+        """The client's; empty for a Unix socket."""
+        self.counted = "" if announced else address
+        """The address that it is counted under."""
+        self.port = 0
+        """The client's port, where a PROXY header told it."""
+        self._owner = owner
+        self._loop = loop
+        self._is_announced = announced
+        self._first = b""
+        self._transport: TlsTransport | None = None
+        self._is_over = False
+
+    def begin(self) -> None:
+        """Read what comes first, or shake hands at once."""
+        contexts = self._owner.contexts
+        if self._is_announced or (contexts is not None and contexts.names):
+            poller_of(self._loop).add_reader(self.wire.fileno(), self._on_readable)
+        else:
+            self._shake(contexts)
+
+    def give_up(self, reason: str) -> None:
+        """End it."""
+        self._fail(reason, "")
+
+    # ------------------------------------------------------------------ before the handshake
+
+    def _on_readable(self) -> None:
+        try:
+            data = self.wire.recv(_PIECE)
+            if not data:
+                self._fail("disconnected", "closed before its hello")
+                return
+            self._first += data
+            if self._read_first():
+                poller_of(self._loop).remove_reader(self.wire.fileno())
+                self._shake(self._owner.contexts)
+        except (BlockingIOError, InterruptedError):
+            return
+        except BadHeader as error:
+            self._fail("proxy-protocol", str(error))
+        except NotTls as error:
+            self._fail("not-tls", str(error))
+        except OSError as error:
+            self._fail("disconnected", str(error))
+
+    def _read_first(self) -> bool:
+        """Return whether enough has come to choose the context."""
+        if self._is_announced:
+            header = read_header(self._first)
+            if header is None:
+                return False
+            self._is_announced = False
+            self._first = self._first[header.length :]
+            if header.address:
+                self.address, self.port = header.address, header.port
+            self.counted = self.address
+            if not self._owner.announced(self):
+                poller_of(self._loop).remove_reader(self.wire.fileno())
+                self._is_over = True
+                return False
+        contexts = self._owner.contexts
+        return contexts is None or not contexts.names or first_record(self._first) is not None
+
+    # ------------------------------------------------------------------ the handshake
+
+    def _shake(self, contexts: Contexts | None) -> None:
+        if self._is_over:
+            return
+        if contexts is None:
+            transport = SocketTransport(self._loop, self.wire, lingering=True)
+            self._settle(transport)
+            return
+        record = first_record(self._first) if contexts.names else None
+        try:
+            context = contexts.choose(None if record is None else server_name(record))
+        except NotTls as error:
+            self._fail("not-tls", str(error))
+            return
+        self._transport = TlsTransport(self._loop, self.wire, context, self._shaken)
+        self._transport.shake(self._first)
+
+    def _shaken(self, transport: TlsTransport, error: Exception | None) -> None:
+        if error is None:
+            self._settle(transport)
+        elif not self._is_over:
+            if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
+                with contextlib.suppress(OSError):
+                    self.wire.send(_NOT_HTTPS)
+            self._is_over = True
+            self._owner.failed(self, *_tell(error))
+
+    def _settle(self, transport: SocketTransport) -> None:
+        self._is_over = True
+        if self.port:
+            transport.set_peer(self.address, self.port)
+        self._owner.arrived(self, transport)
+
+    def _fail(self, reason: str, detail: str) -> None:
+        if self._is_over:
+            return
+        self._is_over = True
+        if self._transport is not None:
+            self._transport.abort()
+        else:
+            poller_of(self._loop).remove_reader(self.wire.fileno())
+            self.wire.close()
+        self._owner.failed(self, reason, detail)
+
+
+def _tell(error: Exception) -> tuple[str, str]:
+    """Return a word for the metrics, from a small set that a client cannot widen, and what is known beside it."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return "certificate-refused", error.verify_message
+    if isinstance(error, ssl.SSLError):
+        detail = error.reason or str(error)
+        if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
+            return "no-certificate", detail
+        return ("not-tls" if error.reason in _FOREIGN else "tls-error"), detail
+    return "disconnected", str(error)
+
+
+# What OpenSSL says of first bytes that are no TLS.
+_FOREIGN: Final = frozenset({"HTTP_REQUEST", "HTTPS_PROXY_REQUEST", "WRONG_VERSION_NUMBER"})

@@ -1,0 +1,20 @@
+"""A connection beyond the limit: its first request is told so, and it ends."""
+
+from typing_extensions import override
+
+from authproxy.edge.connection import ClientConnection
+from authproxy.edge.own_answer import unrouted_facts
+from authproxy.edge.refusal import refuse_overload
+from authproxy.http1.request import RequestHead
+from authproxy.runtime import Listener, Runtime
+
+
+class OverloadedConnection(ClientConnection):
+    """Answers 503 to whoever asks; why a class: the others need not ask themselves for every request."""
+
+    __slots__ = ()
+
+    @override
+    def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
+        self._facts = facts = unrouted_facts(self._services, listener, self._origin, head)
+        self.refuse(facts, refuse_overload())

@@ -1,0 +1,160 @@
+"""Heads of the usual shapes, read by one pattern each: the quick way through the grammar of `request` and `answer`.
+
+Heads come in few shapes: one client's requests, or one upstream's answers, carry the same field names in the same
+order. A shape that keeps coming gets a regular expression that knows its names and takes a whole head at once: it
+checks every byte, picks the few values that are wanted, and leaves the lines that pass in large pieces. That takes a
+seventh of the careful way's time.
+
+There is still one reading: a pattern accepts less than the careful reader and finds the same (a property that
+`tests/http1/test_usual.py` holds), and whatever no pattern takes is read carefully.
+"""
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
+
+from authproxy.core import names
+from authproxy.core.token import SHAPE
+
+# How often a shape must come before a pattern is made of it: that takes milliseconds, and made-up shapes must not pay.
+_OFTEN: Final = 64
+# Tried one after the other; one of another shape fails at the first name that differs.
+_MOST_PATTERNS: Final = 8
+_MOST_COUNTED: Final = 256
+
+# RFC 9110, 5.5: visible characters, obs-text, blank and tab. Possessive: nothing ever backtracks.
+_VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
+_OWS: Final = rb"[ \t]*+"
+_LENGTH: Final = _OWS + rb"(?P<length>[0-9]{1,18}+)" + _OWS
+_KEEP_ALIVE: Final = _OWS + rb"[Kk]eep-[Aa]live"
+
+REQUEST_START: Final = (
+    rb"(?P<method>GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) "
+    rb"(?P<target>(?P<path>/[!\"$->@-~]*+)(?:\?[!\"$-~]*+)?+) HTTP/1\.1"
+)
+ANSWER_START: Final = rb"HTTP/1\.1 (?P<status>[1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+"
+
+HOST: Final = rb"(?:[A-Za-z0-9._~\-]{1,255}+|\[[0-9A-Fa-f:.]{2,45}+\])(?::[0-9]{1,5}+)?+"
+"""uri-host with an optional port, without userinfo (RFC 9110, 4.2.4 and 7.2)."""
+
+_REQUEST_FIELDS: Final = {
+    names.HOST: _OWS + rb"(?P<host>" + HOST + rb")" + _OWS,
+    # Another credential, or what is no token in shape, is read carefully.
+    names.AUTHORIZATION: _OWS + rb"(?P<authorization>(?i:bearer|token) ++" + SHAPE + rb")" + _OWS,
+    names.CONTENT_LENGTH: _LENGTH,
+    names.CONNECTION: _KEEP_ALIVE,
+    names.COOKIE: rb"(?P<cookie>" + _VALUE + rb")",
+    names.PASS: _VALUE,
+    names.CONTENT_TYPE: _VALUE,
+    names.DROP: _VALUE,
+}
+_REPORTED_FIELDS: Final = {names.REQUEST_ID: _VALUE, names.FORWARDED: _VALUE}
+_ANSWER_FIELDS: Final = {
+    names.CONTENT_LENGTH: _LENGTH,
+    names.CONNECTION: _KEEP_ALIVE,
+    names.PASS: _VALUE,
+    names.DROP: _VALUE,
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Grammar:
+    """What may stand in the heads that patterns are made for."""
+
+    start: bytes
+    """The expression of the first line."""
+    fields: Mapping[int, bytes]
+    """The expressions of field values, by what `core.names` says of the field."""
+    passed: frozenset[int]
+    """Which of these fields pass."""
+    wanted: tuple[str, ...]
+    """The groups that the reader always asks for."""
+    more: tuple[str, ...]
+    """The groups that few heads have."""
+
+
+def request_grammar(*, reported: bool) -> Grammar:
+    """Return the grammar of requests; `reported`: request ids and reports of an origin mean something."""
+    return Grammar(
+        start=REQUEST_START,
+        fields=_REQUEST_FIELDS if reported else _REQUEST_FIELDS | _REPORTED_FIELDS,
+        passed=frozenset({names.PASS, names.CONTENT_TYPE}),
+        wanted=("method", "target", "path", "host", "authorization", "prefix", "version", "payload"),
+        more=("length", "cookie"),
+    )
+
+
+ANSWER_GRAMMAR: Final = Grammar(
+    start=ANSWER_START,
+    fields=_ANSWER_FIELDS,
+    passed=frozenset({names.PASS, names.CONTENT_LENGTH}),
+    wanted=("status", "length"),
+    more=(),
+)
+
+
+class Usual:
+    """Takes heads of one shape."""
+
+    __slots__ = ("has_cookie", "has_more", "match", "more", "runs", "wanted")
+
+    def __init__(self, grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
+        """`sequence`: the field names as they stand; `kinds`: what `core.names` says of each."""
+        text, runs = grammar.start, list[str]()
+        is_open = False
+        for name, kind in zip(sequence, kinds, strict=True):
+            if (kind in grammar.passed) is not is_open:
+                is_open = not is_open
+                if is_open:
+                    runs.append(f"run{len(runs)}")
+                text += b"(?P<%b>" % runs[-1].encode() if is_open else b")"
+            text += rb"\r\n" + re.escape(name) + b":" + grammar.fields[kind]
+        # A field that is not there is asked for as the group that is always there, and empty.
+        compiled = re.compile(text + (b")" if is_open else b"") + b"(?P<none>)")
+        groups = compiled.groupindex
+        self.match = compiled.fullmatch
+        """Returns what `re.fullmatch` does."""
+        self.wanted = tuple(groups.get(group, groups["none"]) for group in grammar.wanted)
+        """The numbers of the groups that the reader always asks for."""
+        self.more = tuple(groups.get(group, groups["none"]) for group in grammar.more)
+        """And of those that few heads have."""
+        self.has_more = any(group in groups for group in grammar.more)
+        self.has_cookie = "cookie" in groups
+        self.runs = tuple(groups[run] for run in runs)
+        """The lines that pass, each with CRLF before it."""
+
+
+class Habits:
+    """Learns which shapes are usual."""
+
+    __slots__ = ("_counts", "_grammar", "_made", "usual")
+
+    def __init__(self, grammar: Grammar) -> None:
+        self._grammar = grammar
+        self._counts: dict[tuple[bytes, ...], int] = {}
+        self._made: dict[tuple[bytes, ...], Usual] = {}
+        self.usual: list[Usual] = []
+        """The patterns so far, those that match often in front."""
+
+    def note(self, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
+        """Count a head that was read carefully, and make a pattern of its shape when it comes often."""
+        if sequence in self._made or not self._grammar.fields.keys() >= set(kinds):
+            return
+        count = self._counts.pop(sequence, 0) + 1
+        if count < _OFTEN:
+            if len(self._counts) >= _MOST_COUNTED:
+                del self._counts[next(iter(self._counts))]
+            self._counts[sequence] = count
+            return
+        if len(self.usual) >= _MOST_PATTERNS:
+            # The one that matches least gives way.
+            least = self.usual.pop()
+            self._made = {names: usual for names, usual in self._made.items() if usual is not least}
+        self._made[sequence] = made = Usual(self._grammar, sequence, kinds)
+        self.usual.append(made)
+
+    def prefer(self, place: int) -> None:
+        """Move the pattern at `place` one to the front: it has just matched."""
+        usual = self.usual
+        usual[place - 1], usual[place] = usual[place], usual[place - 1]

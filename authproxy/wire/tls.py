@@ -1,0 +1,282 @@
+"""TLS over a socket, by an engine in memory (`ssl.SSLObject`).
+
+Why our own, where the loops have one: theirs send no alert when a handshake fails, lose the answer of a peer that has
+ended its own side (half-close), keep a buffer of 32 to 256 KiB for every idle connection, and send each write by
+itself. Chain and name are verified by OpenSSL as the context says; this module only carries bytes to it and from it.
+"""
+
+import asyncio
+import contextlib
+import socket
+import ssl
+from collections.abc import Callable
+from typing import Final
+
+from typing_extensions import override
+
+from authproxy.wire.plain import BUFFER, Bytes, SocketTransport
+
+_VIEW: Final = memoryview(BUFFER)
+# The payload of the largest record (RFC 8446, 5.1).
+_RECORD: Final = 16 * 1024
+# Written in one turn of the loop beyond this, it is sent without waiting for the turn's end.
+_BURST: Final = 64 * 1024
+
+
+class TlsTransport(SocketTransport):
+    """Shakes hands, then carries a protocol.
+
+    `shaken` is called once: with None when the handshake is done, then call `begin`; or with what went wrong, and the
+    peer has been told by an alert.
+    """
+
+    __slots__ = (
+        "_decrypt", "_encrypt", "_has_part", "_incoming", "_is_shaken", "_outgoing", "_put", "_session", "_shaken",
+    )  # fmt: skip
+
+    def __init__(
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wire: socket.socket,
+        context: ssl.SSLContext,
+        shaken: "Callable[[TlsTransport, Exception | None], None]",
+        *,
+        server_name: str | None = None,
+    ) -> None:
+        """`server_name`: whom the server's certificate must name, for the client's side; None for the server's."""
+        super().__init__(loop, wire, lingering=server_name is None)
+        if server_name is not None and not (server_name and context.check_hostname):
+            # An empty name would silently switch the check off.
+            raise ssl.SSLError("no server name to verify")
+        self._incoming = ssl.MemoryBIO()
+        self._outgoing = ssl.MemoryBIO()
+        self._session = context.wrap_bio(
+            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
+        )
+        # `SSLObject.read` and `write` are Python code that calls these; where a later Python has no such attribute, they serve.
+        engine = getattr(self._session, "_sslobj", self._session)
+        self._put = self._incoming.write
+        self._take = self._outgoing.read
+        self._decrypt: Callable[[int], bytes] = engine.read
+        self._encrypt: Callable[[Bytes], int] = engine.write
+        self._shaken = shaken
+        self._is_shaken = False
+        self._has_part = False
+        """OpenSSL holds a part of a record."""
+
+    def shake(self, first: bytes = b"") -> None:
+        """Begin the handshake; `first`: bytes of the peer that were read already."""
+        self._poller.add_reader(self._fd, self._on_readable)
+        if first:
+            self._put(first)
+        self._go_on()
+
+    @override
+    def begin(self, protocol: asyncio.Protocol) -> None:
+        """Carry `protocol` from now on."""
+        self._protocol = protocol
+        protocol.connection_made(self)
+
+    # ------------------------------------------------------------------ asyncio.Transport
+
+    @override
+    def get_extra_info(self, name: str, default: object = None) -> object:
+        """Return `ssl_object` or `sslcontext` too."""
+        if name == "ssl_object":
+            return self._session
+        if name == "sslcontext":
+            return self._session.context
+        return super().get_extra_info(name, default)
+
+    @override
+    def get_write_buffer_size(self) -> int:
+        return len(self._unsent) + self._outgoing.pending
+
+    @override
+    def write(self, data: Bytes) -> None:
+        """Encrypt now, send at the end of this turn of the loop."""
+        if self._is_closing:
+            return
+        try:
+            if len(data) <= _RECORD:
+                if data:
+                    self._encrypt(data)
+            else:
+                self._encrypt_all(data)
+        except ssl.SSLError as error:
+            self._end(error)
+            return
+        if self._unsent:
+            self._weigh()
+        elif not self._is_queued:
+            self._is_queued = True
+            self._poller.flush_later(self)
+        elif self._outgoing.pending > _BURST:
+            self.flush()
+
+    @override
+    def write_eof(self) -> None:
+        """Say close_notify after what was written; reading goes on (RFC 8446, 6.1)."""
+        if not self._is_closing:
+            self._say_goodbye()
+            self.flush()
+
+    @override
+    def resume_reading(self) -> None:
+        was_paused = self._is_paused
+        super().resume_reading()
+        if was_paused and self._incoming.pending:
+            self._loop.call_soon(self._drain_if_reading)
+
+    # ------------------------------------------------------------------ the handshake
+
+    def _go_on(self) -> None:
+        try:
+            self._session.do_handshake()
+        except ssl.SSLWantReadError:
+            self.flush()
+            return
+        except (ssl.SSLError, ValueError) as error:
+            # What is left to send is the alert that says why.
+            self.flush()
+            self._fail(error)
+            return
+        self._is_shaken = True
+        self.flush()
+        if self._is_gone:
+            self._shaken(self, ConnectionResetError("closed in its handshake"))
+            return
+        self._shaken(self, None)
+        if self._incoming.pending:
+            self._drain_if_reading()
+
+    def _fail(self, error: Exception) -> None:
+        """Give up before there was a protocol."""
+        if not self._is_shaken:
+            self._is_shaken = True
+            self._end(error)
+            self._shaken(self, error)
+
+    # ------------------------------------------------------------------ bytes
+
+    def _encrypt_all(self, data: Bytes) -> None:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._encrypt(rest[:_RECORD]) :]
+
+    @override
+    def _on_readable(self) -> None:
+        try:
+            size = self._receive(BUFFER)
+        except (BlockingIOError, InterruptedError):
+            return
+        except OSError as error:
+            self._end(error)
+            return
+        if not size:
+            self._on_end(clean=False)
+            return
+        self._put(_VIEW[:size])
+        if not self._is_shaken:
+            self._go_on()
+        elif self._has_part or size > _RECORD:
+            self._drain(_RECORD)
+        else:
+            # The payload is shorter than its record: room for more would only be taken and given back.
+            self._drain(size)
+
+    def _drain(self, size: int) -> None:
+        """Hand over what can be decrypted. `size`: no record that waits holds more."""
+        try:
+            data = self._decrypt(size)
+            self._has_part = False
+            if self._incoming.pending:
+                data = self._gather(data)
+        except ssl.SSLWantReadError:
+            # None of the application's, or only a part of it.
+            self._has_part = True
+            data = None
+        except ssl.SSLError as error:
+            self.flush()
+            self._end(error)
+            return
+        if self._outgoing.pending and not self._is_queued:
+            # The answer to a key update.
+            self._queue()
+        if data:
+            self._deliver(data)
+        elif data is not None:
+            self._on_end(clean=True)
+
+    def _gather(self, data: bytes) -> bytes:
+        """Return `data` with what can be decrypted behind it."""
+        pieces = [data]
+        try:
+            while self._incoming.pending and pieces[-1]:
+                pieces.append(self._decrypt(_RECORD))
+        except ssl.SSLWantReadError:
+            self._has_part = True
+        if not pieces[-1] and len(pieces) > 1:
+            # The end is said once the bytes before it have been handed over.
+            self._loop.call_soon(self._drain_if_reading)
+        return b"".join(pieces)
+
+    def _drain_if_reading(self) -> None:
+        if not self._is_paused and not self._is_closing:
+            self._drain(_RECORD)
+
+    # ------------------------------------------------------------------ the end
+
+    @override
+    def _on_end(self, *, clean: bool) -> None:
+        if self._is_shaken:
+            super()._on_end(clean=clean)
+        else:
+            self._fail(ConnectionResetError("closed in its handshake"))
+
+    @override
+    def _say_goodbye(self) -> None:
+        """Write close_notify."""
+        if not self._is_shaken or self._is_gone:
+            return
+        # OpenSSL would take records that wait to be read for a fault of the peer's: they are hidden from it meanwhile.
+        hidden = self._incoming.read()
+        with contextlib.suppress(ssl.SSLError):
+            # It wants to read the peer's own close_notify, which may come at any time or never.
+            self._session.unwrap()
+        self._put(hidden)
+
+    @override
+    def abort(self) -> None:
+        if self._is_shaken:
+            super().abort()
+        else:
+            self._fail(ConnectionAbortedError("given up"))
+
+
+async def shake_hands(
+    loop: asyncio.AbstractEventLoop, wire: socket.socket, context: ssl.SSLContext, server_name: str
+) -> TlsTransport:
+    """Return a transport to a server whose chain and name were verified; then call `begin`.
+
+    Raises:
+        ssl.SSLError: the handshake failed; OSError when the connection ended.
+    """
+    done: asyncio.Future[None] = loop.create_future()
+
+    def shaken(_: TlsTransport, error: Exception | None) -> None:
+        if done.done():
+            return
+        if error is None:
+            done.set_result(None)
+        else:
+            done.set_exception(error)
+
+    transport = TlsTransport(loop, wire, context, shaken, server_name=server_name)
+    transport.shake()
+    try:
+        await done
+    except BaseException:
+        transport.abort()
+        raise
+    return transport
