@@ -8,8 +8,9 @@ from authproxy import events
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.material import gather
+from authproxy.daemon.process import descriptor_limit
 from authproxy.door.acceptor import Acceptor
-from authproxy.door.caps import Caps
+from authproxy.door.caps import TOO_MANY, TOO_MANY_OF_SOURCE, Caps
 from authproxy.door.contexts import Contexts
 from authproxy.door.sockets import Bind, listen
 from authproxy.edge.server import EdgeServer, OwnPage
@@ -20,6 +21,11 @@ from authproxy.settings.addresses import Address, UnixSocket
 _LOG = log.get("authproxy.door")
 # A port scan or a broken client must not write the log full; the metric counts every one.
 _LINES_A_SECOND = 1.0
+_EVENTS = {
+    "exhausted": events.ACCEPT_FAILED,
+    TOO_MANY: events.CONNECTION_REFUSED,
+    TOO_MANY_OF_SOURCE: events.CONNECTION_REFUSED,
+}
 
 
 def bind_of(address: Address) -> Bind:
@@ -41,7 +47,8 @@ class Doors:
         self._acceptors: dict[str, Acceptor] = {}
         self._sockets: dict[tuple[str, Bind], socket.socket] = {}
         self._next_line = 0.0
-        self._caps = Caps()
+        self.caps = Caps()
+        """Of all listeners together."""
 
     def open_new(self, loaded: Loaded) -> dict[tuple[str, Bind], socket.socket]:
         """Return sockets for every `bind` that is not open yet; nothing accepts on them so far.
@@ -76,11 +83,13 @@ class Doors:
     ) -> None:
         """Swap the TLS contexts of all listeners, accept on the new sockets, close those that are no longer named."""
         listeners = loaded.settings.listeners
-        handshake = loaded.settings.timeouts.handshake.total_seconds()
+        self._limit(loaded)
         for name, chosen in contexts.items():
             acceptor = self._acceptors.get(name) or self._make(name, chosen)
             acceptor.contexts = chosen
-            acceptor.handshake = handshake
+            acceptor.handshake = loaded.settings.timeouts.handshake.total_seconds()
+            announced = listeners[name].proxy_protocol
+            acceptor.announcers = () if announced is None else announced.senders
         for key, wire in opened.items():
             self._sockets[key] = wire
             self._acceptors[key[0]].add(wire)
@@ -89,6 +98,17 @@ class Doors:
         for key in [key for key in self._sockets if key not in wanted]:
             self._acceptors[key[0]].remove(self._sockets.pop(key))
             _LOG.info(events.LISTENER_CLOSED, listener=key[0], bind=str(key[1]))
+
+    def _limit(self, loaded: Loaded) -> None:
+        """Take over the limits; connections that stand are not touched."""
+        limits = loaded.settings.limits
+        # Each client may need a descriptor to an upstream too; a fifth stays for everything else.
+        most = limits.connections
+        self.caps.connections = most if isinstance(most, int) else max(1, descriptor_limit() * 4 // 10)
+        most = limits.connections_per_source
+        self.caps.per_source = most if isinstance(most, int) else max(1, self.caps.connections // 2)
+        self.caps.handshakes = limits.handshakes
+        self.caps.exempt = loaded.settings.trusted_proxies
 
     def close(self) -> None:
         """Accept no more."""
@@ -104,11 +124,11 @@ class Doors:
             if now < self._next_line:
                 return
             self._next_line = now + _LINES_A_SECOND
-            event = events.ACCEPT_FAILED if reason == "exhausted" else events.HANDSHAKE_FAILED
+            event = _EVENTS.get(reason, events.HANDSHAKE_FAILED)
             _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
 
         acceptor = Acceptor(
-            server.connection, contexts, caps=self._caps, stats=self._stats.listener(name), report=report
+            server.connection, contexts, caps=self.caps, stats=self._stats.listener(name), report=report
         )
         self._acceptors[name] = acceptor
         return acceptor

@@ -106,13 +106,19 @@ class ProxyCollector(Collector):
         shaken = CounterMetricFamily(
             events.METRIC_HANDSHAKES, "TLS handshakes, by result.", labels=["listener", "result"]
         )
+        refused = CounterMetricFamily(
+            events.METRIC_REFUSED_CONNECTIONS,
+            "Connections closed at the door, by reason.",
+            labels=["listener", "reason"],
+        )
         for name, counted in self._source.stats.listeners.items():
             accepted.add_metric([name], counted.accepted)
+            _add(refused, (name,), counted.refused)
             _add(shaken, (name,), {"ok": counted.handshakes, **counted.handshake_failures})
         connections = GaugeMetricFamily(
             events.METRIC_CONNECTIONS, "Open client connections.", value=len(self._source.services.connections)
         )
-        yield from (accepted, shaken, connections)
+        yield from (accepted, refused, shaken, connections)
 
     def _reloads(self) -> Iterator[_Family]:
         status = self._source.status

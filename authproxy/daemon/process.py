@@ -10,6 +10,7 @@ from aiohttp import http_parser
 from authproxy.errors import ConfigError
 
 _PR_SET_DUMPABLE: Final = 4
+_UNLIMITED: Final = 1 << 20
 
 
 def harden() -> None:
@@ -37,6 +38,12 @@ def raise_descriptor_limit() -> int:
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
     return hard
+
+
+def descriptor_limit() -> int:
+    """Return how many descriptors this process may have."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return soft if soft != resource.RLIM_INFINITY else _UNLIMITED
 
 
 def check_aiohttp() -> None:

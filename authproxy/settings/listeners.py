@@ -1,12 +1,14 @@
 """Sections `keystores`, `truststores` and `listeners`: the door."""
 
 from collections.abc import Mapping
-from typing import Annotated, Literal, TypeAlias
+from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
+
+from pydantic import Field, create_model
 
 from authproxy.options import Duration, Flag, LocalPath, SecretRef
-from authproxy.settings.addresses import Bind
+from authproxy.settings.addresses import Bind, Cidr
 from authproxy.settings.section import Section
-from authproxy.settings.words import EnvName, Host, Name, Several, UrlPath, later
+from authproxy.settings.words import EnvName, Host, Name, Several, UrlPath, at_least_one, later
 
 ClientMode: TypeAlias = Literal["none", "optional", "required"]
 TlsVersion: TypeAlias = Literal["1.2", "1.3"]
@@ -58,11 +60,31 @@ class Tls(Section):
     """The oldest version that is spoken, in quotes; by default "1.2", and "1.3" where client certificates are required."""
 
 
+class _ProxyProtocol(Section):
+    """Which peers begin a connection with the PROXY protocol's header."""
+
+    @property
+    def senders(self) -> tuple[Cidr, ...]:
+        """The networks in `from`, which is no name that Python takes for a field."""
+        networks: tuple[Cidr, ...] = getattr(self, "from")
+        return networks
+
+
+if TYPE_CHECKING:
+    ProxyProtocol = _ProxyProtocol
+else:
+    _SENDERS = "Balancers that must send the header, version 1 or 2, as networks; others must not."
+    _FROM = (Annotated[tuple[Cidr, ...], at_least_one("network")], Field(description=_SENDERS))
+    ProxyProtocol = create_model(
+        "ProxyProtocol", __base__=_ProxyProtocol, __doc__=_ProxyProtocol.__doc__, **{"from": _FROM}
+    )
+
+
 class Listener(Section):
     """One address, or several, where clients knock."""
 
     FILLED = frozenset({"keystore", "tls"})
-    LATER = frozenset({"proxy_protocol", "target", "callers"})
+    LATER = frozenset({"target", "callers"})
 
     bind: Annotated[tuple[Bind, ...], Several("address")]
     """Where to listen: `host:port`, `[v6]:port`, `unix:/path`, or a list of these."""
@@ -76,6 +98,8 @@ class Listener(Section):
     """The protocol below HTTP."""
     client_certificates: ClientCertificates = ClientCertificates()
     """Whether clients show certificates (mutual TLS)."""
+    proxy_protocol: ProxyProtocol | None = None
+    """Whose word about the client's address is taken, told by the PROXY protocol before the TLS handshake."""
     health: UrlPath | None = None
     """A path that is answered here without credentials, 200 or 503 and no details; off by default."""
     drop_unusual_names: Flag = False

@@ -55,7 +55,7 @@ class Settings(Section):
     trusted_proxies: tuple[Cidr, ...] = ()
     """Networks whose `X-Forwarded-*` and `Forwarded` are believed."""
     limits: Limits = Limits()
-    """How large a request's head may be."""
+    """How large a request's head may be, and how many connections there may be."""
     timeouts: Timeouts = Timeouts()
     """How long a client may take."""
     workers: Annotated[Whole, BeforeValidator(_one_worker)] = 1

@@ -14,6 +14,7 @@ from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import HeaderName, Name
 
 IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version"]
+_MOST_CONNECTIONS: Final = 1_000_000
 _STREAMS: Final = ("stdout", "stderr", "off")
 
 
@@ -26,12 +27,25 @@ class Identity(Section):
     """Header names and what each carries: id, name, groups, method, zone or version."""
 
 
-class Limits(Section):
-    """How large a request's head may be."""
+def _parse_count(value: object) -> str | int:
+    if value == "auto":
+        return "auto"
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_CONNECTIONS:
+        raise ValueError(f"must be auto, or a whole number between 1 and {_MOST_CONNECTIONS}")
+    return value
 
-    LATER = frozenset(
-        {"connections", "connections_per_source", "handshakes", "websockets_per_user", "failures_per_minute"}
-    )
+
+Count = Annotated[
+    str | int,
+    PlainValidator(_parse_count),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": _MOST_CONNECTIONS}]}),
+]
+
+
+class Limits(Section):
+    """How large a request's head may be, and how many connections there may be."""
+
+    LATER = frozenset({"websockets_per_user", "failures_per_minute"})
 
     head: Annotated[Size, bounded(1024, 1024 * 1024, size_text)] = 32 * 1024
     """The whole head of a request."""
@@ -39,6 +53,12 @@ class Limits(Section):
     """One line of it, in bytes."""
     fields: Annotated[Whole, bounded(8, 1000)] = 100
     """How many header fields."""
+    connections: Count = "auto"
+    """Client connections in all; auto: 80 % of the file descriptors, halved, since each may need one to an upstream."""
+    connections_per_source: Count = "auto"
+    """Connections from one address (IPv6: one /64), but for `trusted_proxies`; auto: half of `connections`."""
+    handshakes: Annotated[Whole, bounded(1, 100_000)] = 200
+    """TLS handshakes at the same time; one more ends the one that has been at it the longest."""
 
 
 class Timeouts(Section):

@@ -53,6 +53,7 @@ class Source:
         listener = self.stats.listener("public")
         listener.accepted, listener.handshakes = 9, 8
         listener.handshake_failures["timeout"] = 1
+        listener.refused["too-many-connections"] = 3
         self.status.note("config", NOON)
         self.status.note("trust", NOON, "ca.pem: bad")
         self.status.records["users"], self.status.rejected["users"] = 3, 1

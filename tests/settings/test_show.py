@@ -28,7 +28,14 @@ def test_the_effective_settings_have_every_default(load_text):
 
     assert shown["listeners"]["public"]["keystore"] == "main"
     assert shown["listeners"]["public"]["tls"] == {"minimum": "1.2"}
-    assert shown["limits"] == {"head": "32KiB", "line": 8190, "fields": 100}
+    assert shown["limits"] == {
+        "head": "32KiB",
+        "line": 8190,
+        "fields": 100,
+        "connections": "auto",
+        "connections_per_source": "auto",
+        "handshakes": 200,
+    }
     assert shown["timeouts"]["tunnel_idle"] == "10m"
     assert shown["upstreams"]["legacy"]["urls"] == ["https://legacy.internal:9443"]
     assert shown["routes"][0]["zone"] == "api"
