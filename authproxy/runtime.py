@@ -86,7 +86,7 @@ class Route:
 
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""
-    is_simple: bool = field(init=False, repr=False, compare=False, default=False)
+    is_plain: bool = field(init=False, repr=False, compare=False, default=False)
     """Requests pass without changes to their fields, and their Authorization ends here."""
 
     def __post_init__(self) -> None:
@@ -94,7 +94,7 @@ class Route:
         text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{self.upstream.name}"'
         object.__setattr__(self, "log_facts", text.encode("ascii", "replace"))
         untouched = self.request is None and self.rewrite is None and self.upstream_host is None
-        object.__setattr__(self, "is_simple", untouched and self.zone is not None and not self.forward_credentials)
+        object.__setattr__(self, "is_plain", untouched and self.zone is not None and not self.forward_credentials)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

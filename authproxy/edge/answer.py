@@ -30,12 +30,19 @@ def has_no_body(request: RequestHead, status: int) -> bool:
     return request.method == b"HEAD" or status in BODILESS
 
 
-def answer_head(facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, close: bool) -> bytes:
+def answer_head(  # noqa: C901  # one field after the other
+    facts: Facts, route: Route, head: AnswerHead, *, chunked: bool, close: bool
+) -> bytes:
     """Return the head for the client, with the empty line at its end.
 
     `chunked`: the body follows in chunks; `close`: the connection ends after this answer.
     """
     status = _STATUS_LINES.get(head.status) or status_line(head.status)
+    if head.is_usual and route.response is None and not close:
+        extra = facts.listener.hsts or b""
+        if facts.allow is not None and facts.allow.answer_lines:
+            extra += b"".join(facts.allow.answer_lines)
+        return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, head.passed, extra, facts.request_id)
     passed = head.passed if route.response is None else without(route.response, head.lines)
     if head.status in _LENGTHLESS:
         passed = joined(line for line in passed.split(CRLF)[1:] if line[:15].lower() != b"content-length:")

@@ -18,7 +18,7 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     A token is returned when the catalog must be waited for; then `await fetch_and_judge`.
     """
     head = facts.request
-    if head.target == b"*":
+    if not head.is_usual and head.target == b"*":
         return NO_CONTENT
     route = find_route(facts.listener, head)
     if isinstance(route, Refusal):

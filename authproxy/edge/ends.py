@@ -9,7 +9,7 @@ class Ends:
 
     _line: Line
     """To the client."""
-    _connection: UpstreamConnection | None = None
+    _connection: UpstreamConnection | None
     """To the upstream; None while there is none."""
     _is_held_back = False
     """The upstream does not take what the client sends."""

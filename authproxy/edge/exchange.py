@@ -32,25 +32,29 @@ _CONNECT_GRACE: Final = 5.0
 class Exchange(Ends):
     """Carries one admitted request; is the receiver of its answer."""
 
-    status = 0
-    """Of the answer; 0: none was sent yet."""
+    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
+    # reads is set in `__init__`, the rest are defaults.
     _head = b""
-    _phase = CONNECTING
     _retried = False
     _chunked_out = False
     _waits_to_continue = False
     _continued = False
-    _is_early = False
-    """The answer began before the request had ended."""
     _pending: list[bytes] | None = None
+    _is_held_back = False
 
     def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
         self.facts = facts
         self.request_done = not facts.request.has_body
+        self.status = 0
+        """Of the answer; 0: none was sent yet."""
         self._client = client
         self._line = client.line
         self._services = services
         self._route = route
+        self._connection = None
+        self._phase = CONNECTING
+        self._is_early = False
+        """The answer began before the request had ended."""
 
     # ------------------------------------------------------------------ the way out
 
@@ -61,7 +65,7 @@ class Exchange(Ends):
         connection = upstream.take_idle()
         if connection is not None:
             request = self.facts.request
-            if request.has_body or request.upgrade is not None:
+            if not request.is_usual and (request.has_body or request.upgrade is not None):
                 self.on_connected(connection)
                 return
             # The short way of most requests; `on_connected` is the long one.

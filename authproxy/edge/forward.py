@@ -23,6 +23,12 @@ _SCHEMES: Final = frozenset({b"bearer", b"token"})
 def upstream_head(facts: Facts, route: Route) -> bytes | None:
     """Return the whole head for the upstream, or None when the route's rewrite leaves no valid target."""
     head = facts.request
+    if head.is_usual and route.is_plain:
+        # The way of most requests, put together at once.
+        return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b\r\n" % (
+            head.method, head.target, head.host, head.passed, facts.origin.lines(head.host), facts.request_id,
+            b"" if facts.allow is None else identity_lines(facts.runtime, facts.allow),
+        )  # fmt: skip
     target = head.target
     if route.rewrite is not None:
         rewritten = rewrite_target(route.rewrite, target)
@@ -31,13 +37,6 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
         target = rewritten
     allow = facts.allow
     identity = b"" if allow is None else identity_lines(facts.runtime, allow)
-    if route.is_simple and head.cookies is None and not head.has_body and head.upgrade is None and not head.trailers:
-        # The way of most requests, put together at once.
-        return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b%b" % (
-            head.method, target, head.host, head.passed,
-            facts.origin.lines(head.host), facts.request_id, identity,
-            b"\r\n" if head.content_length < 0 else b"Content-Length: 0\r\n\r\n",
-        )  # fmt: skip
     rules = route.request
     return b"".join((
         head.method, b" ", target, b" HTTP/1.1\r\nHost: ", route.upstream_host or head.host,

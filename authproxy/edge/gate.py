@@ -37,7 +37,7 @@ def accepted_id(value: bytes | None) -> bytes | None:
 def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
-    if method in _NEVER:
+    if not head.is_usual and method in _NEVER:
         return Refusal(status=405, reason="method-never-allowed")
     decoded, unusual = head.path, _USUAL
     if worth_a_look(decoded) is not None:

@@ -21,6 +21,8 @@ _MAX_LENGTH_DIGITS: Final = 18
 # Statuses that never have a body (RFC 9112, 6.3).
 BODILESS: Final = frozenset({204, 304})
 SWITCHING: Final = 101
+# The first status that is no 1xx (RFC 9110, 15.2).
+_FINAL: Final = 200
 
 
 class BadAnswer(NamedTuple):
@@ -30,21 +32,26 @@ class BadAnswer(NamedTuple):
 
 
 class AnswerHead:
-    """An answer's head, read. Attributes are set only where an answer differs from the defaults below."""
+    """An answer's head, read."""
 
-    content_length = -1
+    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
+    # reads is set in `__init__`, the rest are defaults.
     chunked = False
-    close = False
     upgrade: bytes | None = None
     cookies: list[bytes] | None = None
     """Set-Cookie lines."""
     hsts = False
-    """The upstream set Strict-Transport-Security itself; its line is in `lines`."""
+    """The upstream set Strict-Transport-Security itself; its line is in `passed`."""
 
-    def __init__(self, status: int, passed: bytes = b"") -> None:
+    def __init__(self, status: int, passed: bytes = b"", content_length: int = -1, is_usual: bool = False) -> None:
         self.status = status
         self.passed = passed
         """The field lines that pass, as they came, each with CRLF before it; Content-Length among them, Set-Cookie not."""
+        self.content_length = content_length
+        """-1: no such field."""
+        self.is_usual = is_usual
+        """The length is known, a body may come, and nothing else differs from what is set here."""
+        self.close = False
 
     @property
     def lines(self) -> list[bytes]:
@@ -94,10 +101,11 @@ class AnswerReader:
             self._habits.prefer(place)
         status, length = found.group(*usual.wanted)
         runs = usual.runs
-        head = AnswerHead(int(status), found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs]))
-        if length:
-            head.content_length = int(length)
-        return head
+        passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
+        number = int(status)
+        if not length:
+            return AnswerHead(number, passed)
+        return AnswerHead(number, passed, int(length), number >= _FINAL and number not in BODILESS)
 
     def _read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
         """Read what no pattern takes."""

@@ -42,32 +42,27 @@ class HeadLimits:
 
 
 class RequestHead:
-    """A request's head, read. Field values are bytes as they came, without the blanks around them.
+    """A request's head, read. Field values are bytes as they came, without the blanks around them."""
 
-    Attributes are set only where a request differs from the defaults below: most requests differ in little.
-    """
-
-    authorization: bytes | None = None
-    token: tuple[bytes, bytes, bytes] | None = None
-    """What `core.token.assemble` takes, when the authorization is known to hold a token by its shape."""
+    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
+    # reads is set in `__init__`, the rest are defaults.
     cookies: bytes | None = None
     content_length = -1
     """-1: no such field."""
     chunked = False
-    close = False
     expect_continue = False
     upgrade: bytes | None = None
     """The protocol asked for, when Connection says `upgrade` too."""
     trailers = False
     """The client said `TE: trailers`."""
-    has_body = False
-    """The framing announces a body of at least one byte, or of unknown length."""
     http10 = False
 
     _all: list[bytes] | None = None
     _shape: RequestShape | None = None
 
-    def __init__(self, method: bytes, target: bytes, path: bytes, host: bytes = b"", passed: bytes = b"") -> None:
+    def __init__(  # noqa: PLR0913, PLR0917  # on the hot path
+        self, method: bytes, target: bytes, path: bytes, host: bytes = b"", passed: bytes = b"", is_usual: bool = False
+    ) -> None:  # fmt: skip
         self.method = method
         """A token, case kept."""
         self.target = target
@@ -79,6 +74,14 @@ class RequestHead:
         self.passed = passed
         """The end-to-end field lines that pass, as they came, each with CRLF before it; Host, Authorization and Cookie
         are not among them."""
+        self.is_usual = is_usual
+        """Nothing but `authorization` and `token` differs from what is set here, and the method is a usual one."""
+        self.authorization: bytes | None = None
+        self.token: tuple[bytes, bytes, bytes] | None = None
+        """What `core.token.assemble` takes, when the authorization is known to hold a token by its shape."""
+        self.has_body = False
+        """The framing announces a body of at least one byte, or of unknown length."""
+        self.close = False
 
     @property
     def lines(self) -> list[bytes]:
@@ -142,10 +145,8 @@ class RequestReader:
             self._habits.prefer(place)
         method, target, path, host, authorization, prefix, version, payload = found.group(*usual.wanted)
         runs = usual.runs
-        head = RequestHead(
-            method, target, path, host,
-            found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs]),
-        )  # fmt: skip
+        passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
+        head = RequestHead(method, target, path, host, passed, not usual.has_more)
         if authorization:
             head.authorization = authorization
             head.token = prefix, version, payload

@@ -234,15 +234,18 @@ class SocketTransport(asyncio.Transport):
             self._on_end(clean=True)
 
     def _deliver(self, data: bytes) -> None:
+        try:
+            self._protocol.data_received(data)  # type: ignore[union-attr]  # without one `_crash` ends the connection
+        except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
+            self._crash(error)
+
+    def _crash(self, error: Exception) -> None:
         if self._protocol is None:
             # Nobody asked for anything yet: whatever it answers, it is no answer.
-            self._end(ConnectionAbortedError("bytes that nobody asked for"))
-            return
-        try:
-            self._protocol.data_received(data)
-        except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
+            error = ConnectionAbortedError("bytes that nobody asked for")
+        else:
             self._loop.call_exception_handler({"message": "a protocol failed", "exception": error, "transport": self})
-            self._end(error)
+        self._end(error)
 
     def _on_end(self, *, clean: bool) -> None:
         """The peer sends no more; unless that is `clean`, something may be missing."""

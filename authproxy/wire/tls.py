@@ -195,17 +195,21 @@ class TlsTransport(SocketTransport):
         except ssl.SSLWantReadError:
             # None of the application's, or only a part of it.
             self._has_part = True
-            data = None
+            if self._outgoing.pending and not self._is_queued:
+                # The answer to a key update.
+                self._queue()
+            return
         except ssl.SSLError as error:
             self.flush()
             self._end(error)
             return
-        if self._outgoing.pending and not self._is_queued:
-            # The answer to a key update.
-            self._queue()
         if data:
-            self._deliver(data)
-        elif data is not None:
+            protocol = self._protocol
+            try:
+                protocol.data_received(data)  # type: ignore[union-attr]  # without one `_crash` ends the connection
+            except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
+                self._crash(error)
+        else:
             self._on_end(clean=True)
 
     def _gather(self, data: bytes) -> bytes:
