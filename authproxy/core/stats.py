@@ -73,10 +73,27 @@ class RouteStats:
         """Payload of answers."""
 
 
+class EndpointStats:
+    """What is counted for one endpoint of an upstream; lives as long as the process."""
+
+    __slots__ = ("check_failures", "checks", "connect_failures", "connects", "ejections", "faults")
+
+    def __init__(self) -> None:
+        self.connects = 0
+        self.connect_failures = 0
+        self.faults = 0
+        """Connections and requests that failed there."""
+        self.ejections = 0
+        """How often it was left alone for a while."""
+        self.checks = 0
+        """Health checks."""
+        self.check_failures = 0
+
+
 class UpstreamStats:
     """What is counted for one upstream; lives as long as the process."""
 
-    __slots__ = ("connect_failures", "connects", "failures", "retries", "reused")
+    __slots__ = ("connect_failures", "connects", "endpoints", "failures", "retries", "reused")
 
     def __init__(self) -> None:
         self.connects = 0
@@ -84,7 +101,12 @@ class UpstreamStats:
         self.reused = 0
         self.retries = 0
         self.failures: dict[str, int] = {}
-        """Requests that ended with 502 or 504, by reason."""
+        """Requests that were answered in the upstream's place, by reason."""
+        self.endpoints: dict[str, EndpointStats] = {}
+
+    def endpoint(self, label: str) -> EndpointStats:
+        """Return the counters of an endpoint; the same ones every time."""
+        return self.endpoints.setdefault(label, EndpointStats())
 
 
 class ListenerStats:

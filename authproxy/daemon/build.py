@@ -13,6 +13,7 @@ from authproxy.core.record import UserId
 from authproxy.core.route import Pattern, RouteTable
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
+from authproxy.daemon.upstreams import health_check, tell
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import client_context, fingerprint
@@ -21,7 +22,8 @@ from authproxy.settings.addresses import UnixSocket, Url
 from authproxy.settings.routes import HeaderValue
 from authproxy.settings.routes import Route as RouteSettings
 from authproxy.settings.upstreams import Upstream as UpstreamSettings
-from authproxy.upstream.pool import Spawn, Upstream, UpstreamTimes
+from authproxy.upstream.means import Means, Spawn
+from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
 
 _UNQUOTED: Final = str.maketrans({'"': "'", "\\": "/"})
@@ -105,13 +107,14 @@ def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
         response_head=settings.timeouts.response_head.total_seconds(),
         idle=settings.timeouts.idle.total_seconds(),
     )
-    return made_from, Upstream(name, endpoints, times, parts.stats.upstream(name), parts.spawn)
+    return made_from, Upstream(name, endpoints, times, parts.stats.upstream(name), Means(spawn=parts.spawn, tell=tell))
 
 
 def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None) -> Endpoint:
     address = url.address
     if isinstance(address, UnixSocket):
-        return Endpoint(unix=address.path, authority=b"localhost")
+        check = health_check(settings.health, b"localhost")
+        return Endpoint(unix=address.path, authority=b"localhost", check=check)
     default = address.port == (443 if url.tls else 80)
     authority = str(address).rpartition(":")[0] if default else str(address)
     return Endpoint(
@@ -121,6 +124,7 @@ def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | No
         server_name=(settings.server_name or address.host) if url.tls else "",
         believed="this system's authorities" if settings.trust is None else f"truststores.{settings.trust}",
         authority=authority.encode(),
+        check=health_check(settings.health, authority.encode()),
     )
 
 

@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from authproxy import events
 from authproxy.core.stats import BUCKETS, Histogram, Stats
+from authproxy.daemon.endpoints import endpoint_families
 from authproxy.daemon.status import Status
 from authproxy.edge.services import Services
 
@@ -47,6 +48,7 @@ class ProxyCollector(Collector):
         """Return every family, counted up to now."""
         yield from self._requests()
         yield from self._upstreams()
+        yield from endpoint_families(self._source.stats, self._source.services.current.runtime)
         yield from self._listeners()
         yield from self._reloads()
         yield from self._process()
@@ -88,7 +90,7 @@ class ProxyCollector(Collector):
         reused = CounterMetricFamily(events.METRIC_UPSTREAM_REUSES, "Requests on a kept connection.", labels=labels)
         retried = CounterMetricFamily(events.METRIC_UPSTREAM_RETRIES, "Requests sent a second time.", labels=labels)
         failures = CounterMetricFamily(
-            events.METRIC_UPSTREAM_FAILURES, "Requests answered 502 or 504.", labels=[*labels, "reason"]
+            events.METRIC_UPSTREAM_FAILURES, "Requests answered in its place.", labels=[*labels, "reason"]
         )
         for name, counted in self._source.stats.upstreams.items():
             connects.add_metric([name], counted.connects)
@@ -97,9 +99,13 @@ class ProxyCollector(Collector):
             retried.add_metric([name], counted.retries)
             _add(failures, (name,), counted.failures)
         idle = GaugeMetricFamily(events.METRIC_UPSTREAM_IDLE, "Connections that wait for a request.", labels=labels)
+        busy = GaugeMetricFamily(
+            events.METRIC_UPSTREAM_BUSY, "Connections in use or being opened: requests in flight.", labels=labels
+        )
         for name, upstream in self._source.services.current.runtime.upstreams.items():
             idle.add_metric([name], upstream.idle)
-        yield from (connects, failed, reused, retried, failures, idle)
+            busy.add_metric([name], upstream.busy)
+        yield from (connects, failed, reused, retried, failures, idle, busy)
 
     def _listeners(self) -> Iterator[_Family]:
         accepted = CounterMetricFamily(events.METRIC_ACCEPTED, "Connections accepted.", labels=["listener"])

@@ -12,6 +12,7 @@ from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 from authproxy import events
 from authproxy.daemon import log
 from authproxy.daemon.doors import bind_of
+from authproxy.daemon.endpoints import describe_endpoints, readiness_lines
 from authproxy.daemon.material import client_rules
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.sockets import listen
@@ -119,6 +120,7 @@ class Ops:
             lines = [
                 f"[{'+' if part.success else '-'}] {name} {part.error}".rstrip() for name, part in status.parts.items()
             ]
+            lines += readiness_lines(self._proxy.services.current.runtime)
             text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.stage.value}", *lines)) + text
         return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
 
@@ -145,6 +147,7 @@ def _describe(proxy: "Proxy") -> dict[str, object]:
         "connections": len(proxy.services.connections),
         "listeners": {name: [str(bind) for bind in listener.bind] for name, listener in settings.listeners.items()},
         "routes": sorted({name for name, _ in proxy.stats.routes}),
+        "upstreams": describe_endpoints(proxy.services.current.runtime),
         "certificates": {name: end.isoformat() for name, end in status.not_after.items()},
         "catalogs": {
             name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()

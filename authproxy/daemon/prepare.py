@@ -14,7 +14,7 @@ from authproxy.daemon.material import Material, Sources, read_keystores, read_tr
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
-from authproxy.upstream.pool import Spawn
+from authproxy.upstream.means import Spawn
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -12,7 +12,7 @@ from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.gate import is_repeatable
 from authproxy.edge.progress import ANSWERING, CONNECTING, OVER, WAITING
 from authproxy.edge.record import record
-from authproxy.edge.refusal import Refusal
+from authproxy.edge.refusal import Refusal, refuse_for_upstream
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.answer import SWITCHING, AnswerHead
@@ -199,11 +199,10 @@ class Exchange(Ends):
         """The upstream's connection ended too early."""
         if self._may_retry(failure):
             self._retried = True
+            failed = self._connection
             self._release()
             self._phase = CONNECTING
-            upstream = self._route.upstream
-            upstream.stats.retries += 1
-            upstream.connect(self)
+            self._route.upstream.retry(self, failed)
         else:
             self._fail(failure, detail)
 
@@ -293,15 +292,14 @@ class Exchange(Ends):
         return fresh and is_repeatable(self.facts.request)
 
     def _fail(self, failure: Failure, detail: str) -> None:
-        failures = self._route.upstream.stats.failures
-        failures[failure.value] = failures.get(failure.value, 0) + 1
+        self._route.upstream.note_failure(failure, self._connection)
         answering = self._phase is ANSWERING
         self.discard()
         if answering:
             self._record(failure.value, detail, self.status)
             self._client.cut()
         else:
-            refusal = Refusal(status=failure.status, reason=failure.value, detail=detail, close=not self.request_done)
+            refusal = refuse_for_upstream(failure.status, failure.value, detail, close=not self.request_done)
             self._client.refuse(self.facts, refusal)
 
     def _release(self) -> None:

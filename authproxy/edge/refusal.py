@@ -113,6 +113,12 @@ def refuse_overload() -> Refusal:
     return Refusal(status=503, reason="too-many-connections", lines=_RETRY_AFTER, close=True)
 
 
+def refuse_for_upstream(status: int, reason: str, detail: str, *, close: bool) -> Refusal:
+    """Return the 502 or 504 for an upstream that failed, or the 503 for one that was not even tried."""
+    lines = _RETRY_AFTER if status == HTTPStatus.SERVICE_UNAVAILABLE else b""
+    return Refusal(status=status, reason=reason, detail=detail, lines=lines, close=close)
+
+
 def class_of(status: int) -> AnswerClass:
     """Return what `X-Authproxy-Response` says of a status."""
     fallback = AnswerClass.BAD_REQUEST if status < 500 else AnswerClass.UNAVAILABLE  # noqa: PLR2004  # server errors

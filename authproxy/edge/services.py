@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from authproxy.core.stats import Stats
 from authproxy.edge.access_log import AccessLog
 from authproxy.runtime import Current
-from authproxy.upstream.pool import Spawn
+from authproxy.upstream.means import Spawn
 
 if TYPE_CHECKING:
     from authproxy.edge.carrier import Carrier

@@ -6,27 +6,43 @@ from typing import Annotated, Literal
 from authproxy.options import Flag
 from authproxy.settings.addresses import UpstreamUrl
 from authproxy.settings.section import Section, Wait
-from authproxy.settings.words import Name, ServerName, Several
+from authproxy.settings.words import Name, ServerName, Several, UrlPath
 
 
 class UpstreamTimeouts(Section):
     """How long an upstream may take."""
 
     connect: Wait = timedelta(seconds=3)
-    """Until a connection stands, with its TLS handshake."""
+    """Until a connection stands, with its TLS handshake; all URLs that are tried together."""
     response_head: Wait = timedelta(seconds=30)
     """From the end of the request until the head of the answer."""
     idle: Wait = timedelta(seconds=60)
     """Between two pieces of a body."""
 
 
+class Health(Section):
+    """How to find out whether a URL can serve: a GET that is answered with 2xx or 3xx.
+
+    Two failures in a row take a URL out, two passes bring it back. Without health checks every URL counts as healthy.
+    """
+
+    path: UrlPath
+    """What is asked for, without credentials."""
+    every: Wait = timedelta(seconds=5)
+    """From one check to the next."""
+    timeout: Wait = timedelta(seconds=2)
+    """Until the head of the answer, the connection included; at most `every`."""
+    host: ServerName | None = None
+    """The Host header of the check; by default the host and port of the URL."""
+
+
 class Upstream(Section):
     """A service behind the proxy."""
 
-    LATER = frozenset({"pins", "health"})
+    LATER = frozenset({"pins"})
 
     urls: Annotated[tuple[UpstreamUrl, ...], Several("URL")]
-    """Where it is: `https://host:port`, `unix:/path`, or `http://` on this machine; one or a list."""
+    """Where it is: `https://host:port`, `unix:/path`, or `http://` on this machine; one or a list that shares the work."""
     trust: Name | None = None
     """The truststore that its certificate must lead to; by default the system's."""
     server_name: ServerName | None = None
@@ -35,6 +51,8 @@ class Upstream(Section):
     """The keystore presented to it, where it wants a client certificate."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """How long it may take."""
+    health: Health | None = None
+    """Health checks; by default none."""
     host: Literal["client", "upstream"] = "client"
     """The Host header it sees: the client's, or its own."""
     reuse_after_body: Flag = True

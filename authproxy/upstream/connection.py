@@ -54,11 +54,10 @@ class UpstreamConnection(asyncio.Protocol):
         self._interim = 0
         self._is_special = False
         """What is said by `_bodiless`, `_upgrade` or `_interim` is not the usual."""
-        self.idle_since = 0.0
+        self.idle_since = self.expires = 0.0
+        """Monotonic: since when it waits for a request, and when it is too old to carry one more."""
         self.address = ""
         """Where it leads: an IP address, or the path of a Unix socket."""
-        self.expires = 0.0
-        """When it is old enough not to be used any more; monotonic."""
 
     def begin(self, receiver: Receiver, head: bytes) -> None:
         """Write a request's head (with any body bytes at hand) and read its answer for `receiver`."""

@@ -1,7 +1,8 @@
 """What an upstream connection tells the one whose request it carries."""
 
+from collections.abc import Iterable
 from enum import Enum, unique
-from typing import Protocol
+from typing import Protocol, Self
 
 from authproxy.http1.answer import AnswerHead
 
@@ -18,12 +19,34 @@ class Failure(Enum):
     CLOSED = "upstream-closed"
     MALFORMED = "upstream-malformed"
     TRUNCATED = "upstream-truncated"
+    UNHEALTHY = "upstream-unhealthy"
 
     @property
     def status(self) -> int:
-        """The status that tells a client: 504 for lateness, 502 for everything else."""
+        """The status that tells a client: 504 for lateness, 503 where nothing was tried, 502 for everything else."""
+        if self is Failure.UNHEALTHY:
+            return 503
         late = {Failure.CONNECT_TIMEOUT, Failure.HEAD_TIMEOUT, Failure.IDLE_TIMEOUT}
         return 504 if self in late else 502
+
+
+# What an operator wants to know first, if several attempts failed in several ways.
+_TELLING = (Failure.UNHEALTHY, Failure.CONNECT_TIMEOUT, Failure.REFUSED, Failure.UNVERIFIED)
+
+
+class NoConnection(Exception):
+    """No connection could be made; never leaves this package."""
+
+    def __init__(self, failure: Failure, detail: str) -> None:
+        super().__init__(detail)
+        self.failure = failure
+        self.detail = detail
+
+    @classmethod
+    def of(cls, several: Iterable["NoConnection"]) -> Self:
+        """Return one that tells of all of them."""
+        ranked = sorted(several, key=lambda one: _TELLING.index(one.failure), reverse=True)
+        return cls(ranked[0].failure, "; ".join(dict.fromkeys(one.detail for one in ranked)))
 
 
 class Receiver(Protocol):

@@ -1,13 +1,34 @@
-"""One address of an upstream, with the connections to it."""
+"""One endpoint of an upstream, with the connections to it and what is known of it."""
 
 import ssl
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Generic, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
+
+from authproxy.core.stats import EndpointStats
+from authproxy.upstream.means import Means
+from authproxy.upstream.names import Name
+from authproxy.upstream.standing import Standing
+
+# Idle connections kept per endpoint; beyond that an answer's connection is closed.
+_MAX_IDLE: Final = 256
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class HealthCheck:
+    """A small request that tells whether an endpoint can serve."""
+
+    head: bytes
+    """The whole request."""
+    every: float
+    """Seconds from one to the next."""
+    timeout: float
+    """Seconds until the head of the answer, the connection included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Endpoint:
-    """One address of an upstream."""
+    """One place where an upstream is."""
 
     host: str = ""
     """Name or address; empty for a Unix socket."""
@@ -22,24 +43,72 @@ class Endpoint:
     """Whose word about certificates counts, for messages."""
     authority: bytes = b""
     """What Host says when the upstream is to see its own name."""
+    check: HealthCheck | None = None
+    """None: it counts as healthy."""
+
+    @property
+    def label(self) -> str:
+        """What logs and metrics call it."""
+        if self.unix:
+            return f"unix:{self.unix}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
 
 
-C = TypeVar("C")
+class Kept(Protocol):
+    """What a side needs to know of its connections."""
+
+    address: str
+    expires: float
+
+    def expire(self) -> None:
+        """Carry no further request."""
+
+
+C = TypeVar("C", bound=Kept)
 
 
 class Side(Generic[C]):
     """An endpoint with its connections."""
 
-    __slots__ = ("busy", "endpoint", "idle")
+    __slots__ = ("busy", "endpoint", "idle", "label", "name", "next_check", "open", "room", "standing", "stats")
 
-    def __init__(self, endpoint: Endpoint) -> None:
+    def __init__(self, endpoint: Endpoint, stats: EndpointStats, means: Means) -> None:
         self.endpoint = endpoint
+        self.label = endpoint.label
+        self.stats = stats
+        self.standing = Standing()
+        self.name = Name(endpoint.host, means, self._leave_others)
         self.idle: list[C] = []
         """Connections that wait for a request; the one used last is at the end."""
+        self.open: set[C] = set()
+        """Those that carry requests, idle or not."""
         self.busy = 0
         """Connections in use or being opened."""
+        self.room = _MAX_IDLE
+        """How many may be idle; 0 while whoever gives one back is to look closer, see `Upstream.give_back`."""
+        self.next_check = 0.0
+
+    def make_room(self, *, usual: bool) -> None:
+        """Take connections back without a closer look, or not."""
+        self.room = _MAX_IDLE if usual else 0
+
+    @property
+    def has_room(self) -> bool:
+        """Whether one more connection may be idle."""
+        return len(self.idle) < _MAX_IDLE
 
     def forget(self, connection: C) -> None:
         """Note that a connection is gone and must not be handed out again."""
+        self.open.discard(connection)
         if connection in self.idle:
             self.idle.remove(connection)
+
+    def expire(self, unwanted: Callable[[C], bool]) -> None:
+        """Let no connection that is unwanted carry a further request."""
+        for connection in [connection for connection in self.open if unwanted(connection)]:
+            if connection in self.idle:
+                self.idle.remove(connection)
+            connection.expire()
+
+    def _leave_others(self, known: frozenset[str]) -> None:
+        self.expire(lambda connection: connection.address not in known)

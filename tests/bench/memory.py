@@ -143,7 +143,7 @@ async def lay(material: Material, *, log: bool) -> Way:
     front.connection_made(client)
     requests = [request(number, material.users) for number in range(REQUESTS)]
     exchange = Exchange()
-    with patch("authproxy.upstream.pool.dial", exchange.dial):
+    with patch("authproxy.upstream.reach.dial", exchange.dial):
         front.data_received(requests[0])
         for _ in range(_TURNS):
             # The connection to the upstream is opened in a task.

@@ -15,6 +15,7 @@ from authproxy.daemon.status import Stage, Status
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.services import Services
 from authproxy.runtime import Current, Runtime
+from authproxy.upstream.means import Means
 from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
 
@@ -29,7 +30,9 @@ class Source:
         self.stats = Stats()
         self.status = Status(started=NOON, stage=Stage.SERVING, generation=7)
         times = UpstreamTimes(connect=1, response_head=1, idle=1)
-        legacy = Upstream("legacy", [Endpoint(host="127.0.0.1", port=1)], times, self.stats.upstream("legacy"), print)
+        legacy = Upstream(
+            "legacy", [Endpoint(host="127.0.0.1", port=1)], times, self.stats.upstream("legacy"), Means(spawn=print)
+        )
         runtime = Runtime(generation=7, listeners={}, zones={}, upstreams={"legacy": legacy}, identity=())
         self.services = Services(
             current=Current(runtime),
@@ -50,6 +53,13 @@ class Source:
         upstream = self.stats.upstream("legacy")
         upstream.connects, upstream.connect_failures, upstream.reused, upstream.retries = 5, 1, 4, 2
         upstream.failures["upstream-refused"] = 1
+        endpoint = upstream.endpoint("127.0.0.1:1")
+        endpoint.connects, endpoint.connect_failures, endpoint.faults, endpoint.ejections = 5, 1, 2, 3
+        endpoint.checks, endpoint.check_failures = 9, 4
+        side = legacy.sides[0]
+        side.busy = 6
+        side.standing.is_healthy = False
+        side.standing.eject(0.0, unreachable=True)
         listener = self.stats.listener("public")
         listener.accepted, listener.handshakes = 9, 8
         listener.handshake_failures["timeout"] = 1
@@ -181,6 +191,24 @@ def test_the_rest_has_its_figures(value):
     assert value("authproxy_cert_expiry_seconds", keystore="main") == 3600
     assert value("authproxy_unsafe_settings") == 2
     assert value("authproxy_access_log_dropped_total") == 6
+
+
+def test_each_endpoint_has_its_figures(value):
+    """Under its upstream and the URL's host and port."""
+    labels = {"upstream": "legacy", "endpoint": "127.0.0.1:1"}
+    name = "authproxy_upstream_endpoint"
+
+    assert value("authproxy_upstream_busy_connections", upstream="legacy") == 6
+    assert value(f"{name}_busy_connections", **labels) == 6
+    assert value(f"{name}_idle_connections", **labels) == 0
+    assert value(f"{name}_connects_total", **labels) == 5
+    assert value(f"{name}_connect_failures_total", **labels) == 1
+    assert value(f"{name}_faults_total", **labels) == 2
+    assert value(f"{name}_ejections_total", **labels) == 3
+    assert value(f"{name}_health_checks_total", **labels, result="ok") == 5
+    assert value(f"{name}_health_checks_total", **labels, result="failed") == 4
+    assert value(f"{name}_healthy", **labels) == 0
+    assert value(f"{name}_ejected", **labels) == 1
 
 
 async def test_a_scrape_may_come_while_everything_is_counted(source, scrape):

@@ -245,6 +245,8 @@ def test_catalogs_do_not_consist_of_themselves(problems):
         "{urls: [https://a, https://b], trust: ca, server_name: c, keystore: main, host: upstream}",
         "{urls: [http://a], unsafe_remote_plaintext: true}",
         "{urls: [https://a], timeouts: {connect: 1ms, response_head: 1d}}",
+        "{urls: [https://a, https://a:444, unix:/a], health: {path: /health}}",
+        "{urls: https://a, health: {path: /, every: 1s, timeout: 1s, host: b.example.org}}",
     ],
 )
 def test_upstreams_that_are_right(problems, upstream):
@@ -275,6 +277,12 @@ PLAINTEXT = "http:// to another machine sends credentials in plaintext: use http
         ("unix:run/app.sock", "legacy: the path of a unix socket is absolute: unix:/run/authproxy/name.sock"),
         ("{urls: []}", "legacy.urls: needs at least one URL"),
         ("{urls: [https://a, https://a:443]}", "legacy.urls[1]: https://a:443 stands twice: keep one"),
+        ("{urls: [https://localhost, http://localhost:443]}", "legacy.urls[1]: localhost:443 stands twice: keep one"),
+        ("{urls: https://a, health: {}}", "legacy.health.path: is needed: what is asked for, without credentials"),
+        ("{urls: https://a, health: {path: health}}", "legacy.health.path: must begin with /"),
+        ("{urls: https://a, health: {path: /, every: 999ms}}", "legacy.health.every: must be at least 1s, is 999ms"),
+        ("{urls: https://a, health: {path: /, timeout: 5001ms}}", "legacy.health.timeout: must be at most health.every (5s), is 5001ms"),
+        ("{urls: https://a, health: {path: /, host: '*.a'}}", "legacy.health.host: a certificate is checked against one name: no wildcard here"),
         ("{urls: https://a, server_name: ''}", "legacy.server_name: must be a host such as app.example.org, or *.example.org for every host under it"),
         ("{urls: https://a, server_name: '*.a'}", "legacy.server_name: a certificate is checked against one name: no wildcard here"),
         ("{urls: unix:/a, trust: ca}", "legacy.trust: has no effect without an https:// URL: take one of them away"),
