@@ -51,6 +51,11 @@ class Name:
         """The addresses of the last answer."""
         return self._latest
 
+    @property
+    def is_asking(self) -> bool:
+        """Whether there is no answer to go by, and the resolver has not said why."""
+        return self._asking is not None and not self._latest
+
     async def addresses(self) -> tuple[str, ...]:
         """Return the addresses in the order to be tried.
 

@@ -154,6 +154,7 @@ class Upstream:
             self._means.spawn(_refuse(waiter))
             return
         order[0].busy += 1
+        order[0].standing.note_use(self._means.clock())
         self._means.spawn(self._open(waiter, order))
 
     async def _open(self, waiter: Waiter, order: list[_Side]) -> None:
@@ -165,8 +166,10 @@ class Upstream:
         except NoConnection as error:
             waiter.on_connect_failed(error.failure, error.detail)
         except TimeoutError:
-            labels = ", ".join(side.label for side in order)
-            waiter.on_connect_failed(Failure.CONNECT_TIMEOUT, f"{labels}: no connection within {limit:g}s")
+            places = ", ".join(
+                f"{side.label} (still resolving)" if side.name.is_asking else side.label for side in order
+            )
+            waiter.on_connect_failed(Failure.CONNECT_TIMEOUT, f"{places}: no connection within {limit:g}s")
         except Exception as error:  # noqa: BLE001  # whatever it is, the waiter hears of it and nothing passes
             waiter.on_connect_failed(Failure.REFUSED, f"{type(error).__name__}: {error}")
         else:

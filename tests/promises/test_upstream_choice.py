@@ -194,6 +194,17 @@ def test_a_reload_that_changes_nothing_keeps_what_is_known(house, named, until):
     assert ask_all(house, 6) == {second.port: 6}
 
 
+def test_a_name_with_an_address_where_nobody_listens_works(house, named):
+    """`localhost` may be ::1 first; the service is at 127.0.0.1 only."""
+    only = named()
+    house.config["upstreams"]["legacy"] = {"urls": [f"https://localhost:{only.port}"], "trust": "ca"}
+    running = house.start()
+
+    assert ask_all(house, 3) == {only.port: 3}
+    shown = running.ops("/status").json()["upstreams"]["legacy"][f"localhost:{only.port}"]
+    assert "127.0.0.1" in shown["addresses"]
+
+
 def test_a_unix_socket_and_plain_http_on_this_machine_work(house, serve, tmp_path):
     """No TLS to verify, and nothing leaves the machine."""
     plain = serve(None)

@@ -94,6 +94,18 @@ async def test_a_dead_endpoint_costs_no_request_anything_and_is_left_alone(world
     assert (dead.busy, good.busy) == (0, 0)
 
 
+async def test_a_burst_does_not_fall_upon_an_endpoint_whose_time_is_over(world, server, dead_port):
+    """One request tries it; the others do not wait for the outcome."""
+    alive = await server()
+    pool = world.pool(Endpoint(host="127.0.0.1", port=dead_port), alive.endpoint())
+    for _ in range(2):
+        await world.dial(pool)
+    world.clock.now += 1.0
+    await asyncio.gather(*(world.dial(pool) for _ in range(20)))
+
+    assert pool.sides[0].stats.connects == 2
+
+
 async def test_an_endpoint_that_is_back_is_used_again(world, server, dead_port):
     """From its first trial on."""
     alive = await server()

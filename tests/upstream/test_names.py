@@ -6,7 +6,6 @@ import socket
 import pytest
 
 from authproxy.upstream.interface import Failure, NoConnection
-from authproxy.upstream.means import resolve
 from authproxy.upstream.names import Name
 
 LOST = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
@@ -153,10 +152,3 @@ async def test_families_take_turns(world, name):
     found = await ask(world, name, "::1", "::2", "::3", "127.0.0.1", "127.0.0.2")
 
     assert found == ("::1", "127.0.0.1", "::2", "127.0.0.2", "::3")
-
-
-async def test_the_system_knows_this_machine():
-    """The resolver itself: the hosts file, through a thread."""
-    assert "127.0.0.1" in await resolve("localhost")
-    with pytest.raises(socket.gaierror):
-        await resolve("does-not-exist.invalid")

@@ -109,6 +109,20 @@ async def test_a_name_that_is_not_known_is_told_so(world):
     assert waiter.detail == "legacy.test:1: the name legacy.test cannot be resolved: no such name"
 
 
+async def test_a_resolver_that_hangs_is_told_as_such(world):
+    """The wait ends with the time for connecting; the look-up goes on for those who come later."""
+    world.resolver.gate.clear()
+    pool = world.pool(Endpoint(host="legacy.test", port=1), connect=0.01)
+    waiter = await world.fail(pool)
+
+    assert waiter.failure is Failure.CONNECT_TIMEOUT
+    assert waiter.detail == "legacy.test:1 (still resolving): no connection within 0.01s"
+    assert pool.busy == 0
+    world.resolver.gate.set()
+    await world.settle()
+    assert len(world.resolver.asked) == 1
+
+
 async def test_an_upstream_that_does_not_answer_is_late(world, black_hole):
     """Within the time for connecting."""
     pool = world.pool(Endpoint(host="127.0.0.1", port=black_hole("127.0.0.1")), connect=0.05)
