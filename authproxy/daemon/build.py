@@ -114,7 +114,9 @@ def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | No
     address = url.address
     if isinstance(address, UnixSocket):
         check = health_check(settings.health, b"localhost")
-        return Endpoint(unix=address.path, authority=b"localhost", check=check)
+        return Endpoint(
+            unix=address.path, authority=b"localhost", check=check, max_connections=settings.max_connections
+        )  # fmt: skip
     default = address.port == (443 if url.tls else 80)
     authority = str(address).rpartition(":")[0] if default else str(address)
     return Endpoint(
@@ -125,6 +127,7 @@ def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | No
         believed="this system's authorities" if settings.trust is None else f"truststores.{settings.trust}",
         authority=authority.encode(),
         check=health_check(settings.health, authority.encode()),
+        max_connections=settings.max_connections,
     )
 
 

@@ -102,10 +102,14 @@ class ProxyCollector(Collector):
         busy = GaugeMetricFamily(
             events.METRIC_UPSTREAM_BUSY, "Connections in use or being opened: requests in flight.", labels=labels
         )
+        waiting = GaugeMetricFamily(
+            events.METRIC_UPSTREAM_WAITING, "Requests that wait for a connection to be free.", labels=labels
+        )
         for name, upstream in self._source.services.current.runtime.upstreams.items():
             idle.add_metric([name], upstream.idle)
             busy.add_metric([name], upstream.busy)
-        yield from (connects, failed, reused, retried, failures, idle, busy)
+            waiting.add_metric([name], upstream.waiting)
+        yield from (connects, failed, reused, retried, failures, idle, busy, waiting)
 
     def _listeners(self) -> Iterator[_Family]:
         accepted = CounterMetricFamily(events.METRIC_ACCEPTED, "Connections accepted.", labels=["listener"])

@@ -3,9 +3,9 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from authproxy.options import Flag
+from authproxy.options import Flag, Whole
 from authproxy.settings.addresses import UpstreamUrl
-from authproxy.settings.section import Section, Wait
+from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import Name, ServerName, Several, UrlPath
 
 
@@ -53,6 +53,8 @@ class Upstream(Section):
     """How long it may take."""
     health: Health | None = None
     """Health checks; by default none."""
+    max_connections: Annotated[Whole, bounded(1, 100_000)] | None = None
+    """How many connections each URL may have at a time; as many requests wait, the others are refused. By default any."""
     host: Literal["client", "upstream"] = "client"
     """The Host header it sees: the client's, or its own."""
     reuse_after_body: Flag = True

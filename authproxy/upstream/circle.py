@@ -21,6 +21,7 @@ class Circle:
         self._means = means
         self._turn = 0
         self._is_closed = False
+        self._is_awaited = False
 
     def next(self) -> Side[UpstreamConnection]:
         """Return whose turn it is: the least busy that nothing speaks against; equals take turns."""
@@ -34,7 +35,7 @@ class Circle:
         """Return the healthy sides in the order to be tried, those that are ejected last; empty: none is healthy."""
         sides = [*self._sides[self._turn :], *self._sides[: self._turn]]
         sides.sort(key=_busy)
-        if all(side.room for side in sides):
+        if all(side.standing.is_good for side in sides):
             return sides
         now = self._means.clock()
         healthy = [side for side in sides if side.standing.is_healthy]
@@ -80,6 +81,13 @@ class Circle:
             self._tell(events.UPSTREAM_ENDPOINT_HEALTHY, side)
         self._set_room(side)
 
+    def set_awaited(self, awaited: bool) -> None:
+        """Have every connection looked at that is given back, while requests wait for one."""
+        if awaited is not self._is_awaited:
+            self._is_awaited = awaited
+            for side in self._sides:
+                self._set_room(side)
+
     def close(self) -> None:
         """Have every connection looked at that is given back: the upstream is retired."""
         self._is_closed = True
@@ -87,7 +95,7 @@ class Circle:
             self._set_room(side)
 
     def _set_room(self, side: Side[UpstreamConnection]) -> None:
-        side.make_room(usual=side.standing.is_good and not self._is_closed)
+        side.make_room(usual=side.standing.is_good and not self._is_closed and not self._is_awaited)
 
     def _tell(self, event: str, side: Side[UpstreamConnection], **facts: object) -> None:
         self._means.tell(event, upstream=self._upstream, endpoint=side.label, **facts)

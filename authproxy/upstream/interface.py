@@ -20,18 +20,19 @@ class Failure(Enum):
     MALFORMED = "upstream-malformed"
     TRUNCATED = "upstream-truncated"
     UNHEALTHY = "upstream-unhealthy"
+    BUSY = "upstream-busy"
 
     @property
     def status(self) -> int:
         """The status that tells a client: 504 for lateness, 503 where nothing was tried, 502 for everything else."""
-        if self is Failure.UNHEALTHY:
+        if self in {Failure.UNHEALTHY, Failure.BUSY}:
             return 503
         late = {Failure.CONNECT_TIMEOUT, Failure.HEAD_TIMEOUT, Failure.IDLE_TIMEOUT}
         return 504 if self in late else 502
 
 
 # What an operator wants to know first, if several attempts failed in several ways.
-_TELLING = (Failure.UNHEALTHY, Failure.CONNECT_TIMEOUT, Failure.REFUSED, Failure.UNVERIFIED)
+_TELLING = (Failure.UNHEALTHY, Failure.BUSY, Failure.CONNECT_TIMEOUT, Failure.REFUSED, Failure.UNVERIFIED)
 
 
 class NoConnection(Exception):

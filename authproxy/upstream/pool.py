@@ -5,7 +5,7 @@ import secrets
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Protocol, TypeAlias
+from typing import Final, TypeAlias
 
 from authproxy.core.stats import UpstreamStats
 from authproxy.upstream import health
@@ -13,6 +13,7 @@ from authproxy.upstream.circle import Circle
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure, NoConnection
 from authproxy.upstream.means import Means
+from authproxy.upstream.queue import Queue, Waiter
 from authproxy.upstream.race import race
 from authproxy.upstream.reach import reach
 from authproxy.upstream.side import Endpoint, HealthCheck, Side
@@ -42,16 +43,6 @@ class UpstreamTimes:
     idle: float
 
 
-class Waiter(Protocol):
-    """Waits for a connection."""
-
-    def on_connected(self, connection: UpstreamConnection) -> None:
-        """A fresh, verified connection is yours."""
-
-    def on_connect_failed(self, failure: Failure, detail: str) -> None:
-        """There will be none."""
-
-
 class Upstream:
     """Hands out verified connections: an idle one at once, else a fresh one.
 
@@ -72,6 +63,8 @@ class Upstream:
         self._means = means
         self._retired = False
         self._next_look = 0.0
+        room = sum(endpoint.max_connections or 0 for endpoint in endpoints)
+        self._queue = Queue(room, means.clock, self._circle.set_awaited)
 
     @property
     def authority(self) -> bytes:
@@ -88,6 +81,11 @@ class Upstream:
         """How many connections are in use or being opened."""
         return sum(side.busy for side in self.sides)
 
+    @property
+    def waiting(self) -> int:
+        """How many requests wait because all connections that are allowed are in use."""
+        return len(self._queue)
+
     # ------------------------------------------------------------------ one request
 
     def take_idle(self) -> UpstreamConnection | None:
@@ -103,7 +101,7 @@ class Upstream:
 
     def connect(self, waiter: Waiter) -> None:
         """Open a fresh connection for `waiter`, in a task of its own."""
-        self._connect(waiter, self._circle.in_order())
+        self._connect(waiter, self._circle.in_order(), self.times.connect)
 
     def retry(self, waiter: Waiter, failed: UpstreamConnection | None) -> None:
         """Open a fresh connection in place of one that was closed before a byte of the answer came."""
@@ -114,7 +112,7 @@ class Upstream:
                 # That an idle one was closed under our hands is nobody's fault.
                 self._circle.note_fault(failed.home, "closed before the answer", unreachable=False)
             order.sort(key=lambda side: side is failed.home)
-        self._connect(waiter, order)
+        self._connect(waiter, order, self.times.connect)
 
     def give_back(self, connection: UpstreamConnection, *, reusable: bool, now: float) -> None:
         """Take a connection back after a whole answer; `reusable` is the request's view, the connection has its own."""
@@ -128,7 +126,7 @@ class Upstream:
 
     def release(self, connection: UpstreamConnection) -> None:
         """Note that a connection was aborted by its exchange."""
-        connection.home.busy -= 1
+        self._leave(connection.home)
 
     def note_failure(self, failure: Failure, connection: UpstreamConnection | None) -> None:
         """Note that a request was answered in the upstream's place; None: it never had a connection."""
@@ -141,25 +139,60 @@ class Upstream:
         if not side.room and not self._retired:
             self._circle.note_success(side)
         fits = side.standing.is_healthy and side.has_room and not self._retired
-        if connection.is_idle and reusable and fits:
+        if not (connection.is_idle and reusable and fits):
+            connection.close()
+            self._serve_next()
+        elif self._queue:
+            connection.idle_since = now
+            side.busy += 1
+            self._means.spawn(self._hand_over(connection, *self._queue.next()))
+        else:
             connection.idle_since = now
             side.idle.append(connection)
+
+    # ------------------------------------------------------------------ those who wait
+
+    def _wait(self, waiter: Waiter, limit: float) -> None:
+        if not self._queue.add(waiter, limit):
+            detail = f"all {self._queue.room} connections are in use, and as many requests wait (max_connections)"
+            self._means.spawn(_refuse(waiter, Failure.BUSY, detail))
+
+    def _leave(self, side: _Side) -> None:
+        """Count one connection less in use; the place is for the next who waits."""
+        side.busy -= 1
+        if self._queue:
+            self._serve_next()
+
+    def _serve_next(self) -> None:
+        while self._queue and (order := [side for side in self._circle.in_order() if side.is_free]):
+            waiter, limit = self._queue.next()
+            self._connect(waiter, order, limit)
+
+    async def _hand_over(self, connection: UpstreamConnection, waiter: Waiter, limit: float) -> None:
+        """In a turn of its own: what it is used for at once may give it back at once, and so on."""
+        if connection.is_idle:
+            self.stats.reused += 1
+            waiter.on_connected(connection)
         else:
-            connection.close()
+            connection.home.busy -= 1
+            self._connect(waiter, self._circle.in_order(), limit)
 
     # ------------------------------------------------------------------ fresh connections
 
-    def _connect(self, waiter: Waiter, order: list[_Side]) -> None:
+    def _connect(self, waiter: Waiter, order: list[_Side], limit: float) -> None:
         if not order:
-            self._means.spawn(_refuse(waiter))
+            self._means.spawn(_refuse(waiter, Failure.UNHEALTHY, "no endpoint passes its health checks"))
             return
-        order[0].busy += 1
-        order[0].standing.note_use(self._means.clock())
-        self._means.spawn(self._open(waiter, order))
+        free = [side for side in order if side.is_free]
+        if not free:
+            self._wait(waiter, limit)
+            return
+        free[0].take_place()
+        free[0].standing.note_use(self._means.clock())
+        self._means.spawn(self._open(waiter, free, limit))
 
-    async def _open(self, waiter: Waiter, order: list[_Side]) -> None:
-        limit = self.times.connect
-        stagger = min(_PATIENCE, limit / (len(order) + 1))
+    async def _open(self, waiter: Waiter, order: list[_Side], limit: float) -> None:
+        stagger = min(_PATIENCE, self.times.connect / (len(order) + 1))
         try:
             async with asyncio.timeout(limit):
                 connection = await race(order, partial(self._try, order[0], stagger), stagger, self._drop)
@@ -169,7 +202,7 @@ class Upstream:
             places = ", ".join(
                 f"{side.label} (still resolving)" if side.name.is_asking else side.label for side in order
             )
-            waiter.on_connect_failed(Failure.CONNECT_TIMEOUT, f"{places}: no connection within {limit:g}s")
+            waiter.on_connect_failed(Failure.CONNECT_TIMEOUT, f"{places}: no connection within {self.times.connect:g}s")
         except Exception as error:  # noqa: BLE001  # whatever it is, the waiter hears of it and nothing passes
             waiter.on_connect_failed(Failure.REFUSED, f"{type(error).__name__}: {error}")
         else:
@@ -177,7 +210,11 @@ class Upstream:
 
     async def _try(self, first: _Side, stagger: float, side: _Side) -> UpstreamConnection:
         if side is not first:
-            side.busy += 1
+            if not side.is_free:
+                raise NoConnection(
+                    Failure.BUSY, f"{side.label}: all connections that max_connections allows are in use"
+                )
+            side.take_place()
         now = self._means.clock()
         side.standing.note_use(now)
         self.stats.connects += 1
@@ -185,14 +222,14 @@ class Upstream:
         try:
             connection = await reach(side, self.times.connect)
         except asyncio.CancelledError:
-            side.busy -= 1
             # It lost against another endpoint, or time is up. Whoever had just begun is not to blame.
             if self._means.clock() - now >= stagger:
                 self._note_no_connection(side, "no connection in time")
+            self._leave(side)
             raise
         except NoConnection as error:
-            side.busy -= 1
             self._note_no_connection(side, error.detail)
+            self._leave(side)
             raise
         connection.expires = self._means.clock() + _LIFE * (1 - _JITTER * secrets.randbelow(1000) / 1000)
         side.open.add(connection)
@@ -200,8 +237,8 @@ class Upstream:
         return connection
 
     def _drop(self, connection: UpstreamConnection) -> None:
-        connection.home.busy -= 1
         connection.close()
+        self._leave(connection.home)
 
     def _note_no_connection(self, side: _Side, error: str) -> None:
         self.stats.connect_failures += 1
@@ -222,6 +259,10 @@ class Upstream:
                 self._means.spawn(self._check(side, check))
             if side.open and not side.endpoint.unix:
                 side.name.keep_fresh(now)
+        for waiter in self._queue.late(now):
+            detail = f"all {self._queue.room} connections (max_connections) were in use for {self.times.connect:g}s"
+            waiter.on_connect_failed(Failure.BUSY, detail)
+        self._serve_next()
         if now >= self._next_look:
             self._next_look = now + _LOOK
             for side in self.sides:
@@ -244,6 +285,6 @@ class Upstream:
             self._circle.note_check(side, error)
 
 
-async def _refuse(waiter: Waiter) -> None:
+async def _refuse(waiter: Waiter, failure: Failure, detail: str) -> None:
     """Tell it in a turn of its own, as all other failures are told."""
-    waiter.on_connect_failed(Failure.UNHEALTHY, "no endpoint passes its health checks")
+    waiter.on_connect_failed(failure, detail)

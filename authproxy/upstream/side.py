@@ -45,6 +45,8 @@ class Endpoint:
     """What Host says when the upstream is to see its own name."""
     check: HealthCheck | None = None
     """None: it counts as healthy."""
+    max_connections: int | None = None
+    """How many may be open at a time, health checks aside; None: any number."""
 
     @property
     def label(self) -> str:
@@ -91,6 +93,19 @@ class Side(Generic[C]):
     def make_room(self, *, usual: bool) -> None:
         """Take connections back without a closer look, or not."""
         self.room = _MAX_IDLE if usual else 0
+
+    @property
+    def is_free(self) -> bool:
+        """Whether one more connection may be used."""
+        most = self.endpoint.max_connections
+        return most is None or self.busy < most
+
+    def take_place(self) -> None:
+        """Count one more connection in use; an idle one makes way if it would be one too many."""
+        self.busy += 1
+        most = self.endpoint.max_connections
+        while most is not None and self.idle and self.busy + len(self.idle) > most:
+            self.idle.pop(0).expire()
 
     @property
     def has_room(self) -> bool:

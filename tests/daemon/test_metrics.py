@@ -199,6 +199,7 @@ def test_each_endpoint_has_its_figures(value):
     name = "authproxy_upstream_endpoint"
 
     assert value("authproxy_upstream_busy_connections", upstream="legacy") == 6
+    assert value("authproxy_upstream_waiting_requests", upstream="legacy") == 0
     assert value(f"{name}_busy_connections", **labels) == 6
     assert value(f"{name}_idle_connections", **labels) == 0
     assert value(f"{name}_connects_total", **labels) == 5

@@ -182,6 +182,37 @@ def test_with_no_healthy_service_the_answer_is_503_at_once(house, named, until):
     assert len(only.checks) <= checks + 1
 
 
+def test_a_service_that_takes_one_request_at_a_time_gets_one_at_a_time(house, named, until):
+    """The next waits for its turn, the one behind it is told to come again, and the first hears nothing of it."""
+    only = named()
+    share(house, only.port, max_connections=1)
+    running = house.start()
+    answers = {}
+
+    def ask(name, path):
+        answers[name] = house.ask(path, house.user)
+
+    threads = {name: threading.Thread(target=ask, args=(name, path)) for name, path in (
+        ("first", "/slow/gate"), ("second", "/who"), ("third", "/who")
+    )}  # fmt: skip
+    threads["first"].start()
+    until(lambda: only.seen)
+    threads["second"].start()
+    until(lambda: running.metric('authproxy_upstream_waiting_requests{upstream="legacy"}') == 1)
+    threads["third"].start()
+    threads["third"].join(10)
+    line = running.access(answers["third"])
+    assert (line["status"], line["reason"]) == (503, "upstream-busy")
+    assert answers["third"].headers["Retry-After"] == "1"
+    assert len(only.seen) == 1
+    only.gate("gate").set()
+    for thread in threads.values():
+        thread.join(10)
+
+    assert (answers["first"].body, answers["second"].status) == (b"slow but whole", 200)
+    assert only.accepted == 1
+
+
 def test_a_reload_that_changes_nothing_keeps_what_is_known(house, named, until):
     """An unhealthy service does not become healthy by a signal."""
     first, second = named(), named()

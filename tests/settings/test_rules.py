@@ -246,6 +246,7 @@ def test_catalogs_do_not_consist_of_themselves(problems):
         "{urls: [http://a], unsafe_remote_plaintext: true}",
         "{urls: [https://a], timeouts: {connect: 1ms, response_head: 1d}}",
         "{urls: [https://a, https://a:444, unix:/a], health: {path: /health}}",
+        "{urls: https://a, max_connections: 1}",
         "{urls: https://a, health: {path: /, every: 1s, timeout: 1s, host: b.example.org}}",
     ],
 )
@@ -278,6 +279,7 @@ PLAINTEXT = "http:// to another machine sends credentials in plaintext: use http
         ("{urls: []}", "legacy.urls: needs at least one URL"),
         ("{urls: [https://a, https://a:443]}", "legacy.urls[1]: https://a:443 stands twice: keep one"),
         ("{urls: [https://localhost, http://localhost:443]}", "legacy.urls[1]: localhost:443 stands twice: keep one"),
+        ("{urls: https://a, max_connections: 0}", "legacy.max_connections: must be between 1 and 100000, is 0"),
         ("{urls: https://a, health: {}}", "legacy.health.path: is needed: what is asked for, without credentials"),
         ("{urls: https://a, health: {path: health}}", "legacy.health.path: must begin with /"),
         ("{urls: https://a, health: {path: /, every: 999ms}}", "legacy.health.every: must be at least 1s, is 999ms"),

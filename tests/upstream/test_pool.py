@@ -155,7 +155,7 @@ def test_lateness_is_504_untried_503_and_all_else_502(failure):
     """For every way to fail."""
     late = 504 if "timeout" in failure.value else 502
 
-    assert failure.status == (503 if failure is Failure.UNHEALTHY else late)
+    assert failure.status == (503 if failure in {Failure.UNHEALTHY, Failure.BUSY} else late)
 
 
 # ---------------------------------------------------------------- names and their addresses
