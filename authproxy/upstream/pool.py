@@ -206,6 +206,8 @@ class Upstream:
         except Exception as error:  # noqa: BLE001  # whatever it is, the waiter hears of it and nothing passes
             waiter.on_connect_failed(Failure.REFUSED, f"{type(error).__name__}: {error}")
         else:
+            # Only now: one that is neither in use nor in the pool must not be taken for idle and closed.
+            connection.home.open.add(connection)
             waiter.on_connected(connection)
 
     async def _try(self, first: _Side, stagger: float, side: _Side) -> UpstreamConnection:
@@ -232,7 +234,6 @@ class Upstream:
             self._leave(side)
             raise
         connection.expires = self._means.clock() + _LIFE * (1 - _JITTER * secrets.randbelow(1000) / 1000)
-        side.open.add(connection)
         self._circle.note_connection(side)
         return connection
 

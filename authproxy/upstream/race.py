@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TypeVar
 
 from authproxy.upstream.interface import NoConnection
@@ -16,7 +17,7 @@ async def race(
     """Return what the first attempt to succeed has made.
 
     The next way is tried as soon as one fails, and after `stagger` seconds at the latest, while those before it go on.
-    Attempts that lose are cancelled and waited for; what one has made all the same goes to `drop`.
+    Attempts that lose are cancelled; what one has made all the same goes to `drop`.
 
     Raises:
         NoConnection: every attempt failed; it tells of all of them.
@@ -45,12 +46,18 @@ async def race(
                     return made
         raise NoConnection.of(failures)
     finally:
-        await _end(running, drop)
+        # Not waited for: a deadline that strikes meanwhile would take the winner with it.
+        for task in running:
+            task.cancel()
+            task.add_done_callback(partial(_let_go, drop))
 
 
-async def _end(running: set[asyncio.Task[T]], drop: Callable[[T], None]) -> None:
-    for task in running:
-        task.cancel()
-    for made in await asyncio.gather(*running, return_exceptions=True):
-        if not isinstance(made, BaseException):
-            drop(made)
+def _let_go(drop: Callable[[T], None], task: "asyncio.Task[T]") -> None:
+    if task.cancelled():
+        return
+    error = task.exception()
+    if error is None:
+        drop(task.result())
+    elif not isinstance(error, NoConnection):
+        # That is a fault of this program; whoever raced has what it wanted.
+        task.get_loop().call_exception_handler({"message": "an attempt crashed", "exception": error, "task": task})

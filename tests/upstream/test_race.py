@@ -33,7 +33,12 @@ class Track:
         return name
 
     async def race(self, stagger=LONG):
-        return await race(list(self.runners), self.run, stagger, self.dropped.append)
+        try:
+            return await race(list(self.runners), self.run, stagger, self.dropped.append)
+        finally:
+            # Those who lose end in turns of their own.
+            for _ in range(3):
+                await asyncio.sleep(0)
 
 
 def refused(name="x", failure=Failure.REFUSED):
@@ -122,6 +127,44 @@ async def test_who_gives_up_leaves_nobody_running():
 
     assert sorted(track.cancelled) == ["a", "late"]
     assert track.dropped == ["late"]
+
+
+async def test_a_deadline_that_strikes_at_the_finish_does_not_lose_the_winner():
+    """Losers that are slow to end are not waited for."""
+    slow = asyncio.Event()
+
+    async def run(name):
+        if name == "winner":
+            return name
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await slow.wait()
+
+    dropped: list[str] = []
+    async with asyncio.timeout(5):
+        assert await race(["loser", "winner"], run, 0.001, dropped.append) == "winner"
+    slow.set()
+    assert dropped == []
+
+
+async def test_a_loser_that_crashes_is_heard_of():
+    """By the loop's handler, since nobody waits for it."""
+    said = []
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: said.append(context["exception"]))
+
+    async def run(name):
+        if name == "b":
+            return name
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise ZeroDivisionError
+
+    assert await race(["a", "b"], run, 0.001, print) == "b"
+    for _ in range(3):
+        await asyncio.sleep(0)
+    assert [type(error) for error in said] == [ZeroDivisionError]
 
 
 async def test_a_fault_of_this_program_is_not_taken_for_a_failed_way():
