@@ -86,7 +86,7 @@ class Model:
     def use(self, connection):
         assert connection.is_idle
         assert connection not in self.used
-        connection.begin(Taker(), b"", bodiless=False, upgrade=None)
+        connection.begin(Taker(), b"")
         self.used.append(connection)
 
     async def step(self, op, number):  # noqa: PLR0912  # one branch for each thing that happens
