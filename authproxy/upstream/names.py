@@ -90,8 +90,10 @@ class Name:
         error = "the look-up was given up"
         try:
             found = await self._means.resolve(self.host)
-        except (OSError, UnicodeError) as problem:
-            error = (problem.strerror if isinstance(problem, OSError) else None) or str(problem)
+        except Exception as problem:  # noqa: BLE001  # a name that cannot be one, no thread to be had ...
+            error = (
+                (problem.strerror if isinstance(problem, OSError) else None) or str(problem) or type(problem).__name__
+            )
             if isinstance(problem, socket.gaierror) and problem.errno in _NOTHING:
                 # That is an answer, but connections that work are not closed for it.
                 self._latest = ()

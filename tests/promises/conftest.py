@@ -232,8 +232,8 @@ class Service(ThreadingHTTPServer):
     daemon_threads = True
     request_queue_size = 256
 
-    def __init__(self, context: ssl.SSLContext | None, handler: type[Handler] = Handler) -> None:
-        super().__init__(("127.0.0.1", 0), handler)
+    def __init__(self, context: ssl.SSLContext | None, handler: type[Handler] = Handler, port: int = 0) -> None:
+        super().__init__(("127.0.0.1", port), handler)
         self.context = context
         self.port = int(self.server_address[1])
         self.seen: list[Seen] = []
@@ -303,13 +303,13 @@ def serve(tmp_path: Path) -> Iterator[Callable[..., Service]]:
     made: list[Service] = []
 
     def start(
-        issued: keys.Issued | None, demand: keys.Issued | None = None, handler: type[Handler] = Handler
+        issued: keys.Issued | None, demand: keys.Issued | None = None, handler: type[Handler] = Handler, port: int = 0
     ) -> Service:  # fmt: skip
         context = None if issued is None else server_side(issued, tmp_path)
         if demand is not None and context is not None:
             context.verify_mode = ssl.CERT_REQUIRED
             context.load_verify_locations(cadata=demand.certificate_pem().decode())
-        made.append(Service(context, handler))
+        made.append(Service(context, handler, port))
         return made[-1]
 
     yield start

@@ -33,8 +33,8 @@ class Named(Handler):
 def named(serve, pki):
     """`named()` starts a service that says which one it is."""
 
-    def start():
-        service = serve(pki.server(), handler=Named)
+    def start(port=0):
+        service = serve(pki.server(), handler=Named, port=port)
         service.health, service.checks = 200, []
         return service
 
@@ -102,6 +102,36 @@ def test_a_service_that_dies_under_load_fails_no_request_that_may_be_repeated(ho
 
     assert ask_all(house, 20) == {second.port: 20}
     assert running.metric(endpoint("busy_connections", second.port)) == 0
+
+
+def test_a_service_that_is_restarted_under_load_costs_no_request(house, named, until):
+    """From its last answer to its first, whoever reads something is answered by the other; and then by both."""
+    first, second = named(), named()
+    share(house, first.port, second.port)
+    running = house.start()
+    statuses: Counter[int] = Counter()
+    enough = threading.Event()
+
+    def read():
+        with house.client() as client:
+            while not enough.is_set():
+                statuses[client.ask("/who", house.user).status] += 1
+
+    readers = [threading.Thread(target=read) for _ in range(4)]
+    for reader in readers:
+        reader.start()
+    until(lambda: statuses[200] > 20)
+    first.aclose()
+    until(lambda: running.events("upstream.endpoint_ejected"))
+    again = named(first.port)
+    until(lambda: running.events("upstream.endpoint_readmitted"), 20)
+    until(lambda: len(again.seen) > 20)
+    enough.set()
+    for reader in readers:
+        reader.join(10)
+
+    assert set(statuses) == {200}
+    assert running.metric('authproxy_upstream_busy_connections{upstream="legacy"}') == 0
 
 
 def test_a_service_that_does_not_answer_is_gone_round(house, named):
