@@ -137,9 +137,11 @@ class TlsTransport(SocketTransport):
             self.flush()
             return
         except (ssl.SSLError, ValueError) as error:
-            # What is left to send is the alert that says why.
+            # What is left to send is the alert that says why; whether it arrives or not, that is what went wrong.
+            self._is_shaken = True
             self.flush()
-            self._fail(error)
+            self._end(error)
+            self._shaken(self, error)
             return
         self._is_shaken = True
         self.flush()
@@ -237,6 +239,14 @@ class TlsTransport(SocketTransport):
             super()._on_end(clean=clean)
         else:
             self._fail(ConnectionResetError("closed in its handshake"))
+
+    @override
+    def _end(self, error: Exception | None) -> None:
+        super()._end(error)
+        if not self._is_shaken:
+            # A connection that was reset in its handshake: whoever waits for it hears of it now, not at the deadline.
+            self._is_shaken = True
+            self._shaken(self, error or ConnectionAbortedError("given up"))
 
     @override
     def _say_goodbye(self) -> None:
