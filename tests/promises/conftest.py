@@ -168,6 +168,22 @@ class Handler(BaseHTTPRequestHandler):
         self.chunk(b"data: second\n\n")
         self.wfile.write(b"0\r\n\r\n")
 
+    def on_events(self, count: str) -> None:
+        """Send each event when the client asks for it, by opening its gate."""
+        self.begin(("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
+        for number in range(int(count)):
+            self.server.wait(f"event {number}")
+            self.chunk(b"id: %d\ndata: %d\n\n" % (number, number))
+        self.wfile.write(b"0\r\n\r\n")
+
+    def on_flood(self, size: str) -> None:
+        """Send events of 1 KiB without waiting for anybody; the number of the last stands in `sent`."""
+        self.begin(("Content-Type", "text/event-stream"), ("Transfer-Encoding", "chunked"))
+        for number in range(int(size) // 1024):
+            self.chunk((b"id: %d\ndata: " % number).ljust(1022, b".") + b"\n\n")
+            self.server.sent = number + 1
+        self.wfile.write(b"0\r\n\r\n")
+
     def on_down(self, size: str) -> None:
         self.begin(("Content-Length", size))
         for _ in range(int(size) // len(BLOCK)):

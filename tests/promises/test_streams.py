@@ -196,6 +196,36 @@ def test_events_pass_one_by_one(house, service, warm):
     assert rest == b"\ndata: second\n\n"
 
 
+def test_every_event_arrives_before_the_next_is_made(house, service, warm):
+    """A hundred times: the client has the whole event, and only then is the service allowed to make another."""
+    with house.client() as client:
+        client.request("GET", "/events/100", headers={"Authorization": f"Bearer {house.user.token}"})
+        with client.getresponse() as response:
+            assert response.getheader("Content-Type") == "text/event-stream"
+            for number in range(100):
+                service.gate(f"event {number}").set()
+                lines = [response.readline() for _ in range(3)]
+                assert lines == [b"id: %d\n" % number, b"data: %d\n" % number, b"\n"]
+            assert response.read() == b""
+
+
+def test_a_slow_reader_of_events_holds_up_their_maker_and_loses_none(house, service, warm):
+    """The service is made to wait, the proxy holds at most 8 MiB, and every event comes in order in the end."""
+    count = 100 * 1024
+    with house.client() as client, Memory(warm) as memory:
+        client.request("GET", f"/flood/{count * 1024}", headers={"Authorization": f"Bearer {house.user.token}"})
+        with client.getresponse() as response:
+            stands_still(lambda: service.sent)
+            made, growth = service.sent, memory.growth
+            for number in range(count):
+                event = response.read(1024)
+                assert event.startswith(b"id: %d\n" % number), number
+            assert response.read() == b""
+
+    assert 0 < made < count / 2
+    assert growth <= 8
+
+
 def test_an_upload_passes_piece_by_piece(house, service, warm, until):
     """The service has the head and the first piece while the client still holds the second."""
 
