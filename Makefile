@@ -25,10 +25,10 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak lint fmt bench lock clean
+.PHONY: help demo test soak faults lint fmt bench lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-8s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Show the whole product on this machine in one command
 	@$(BIN)/authproxy demo
@@ -43,6 +43,9 @@ test: lint ## Lint, then run every test
 
 soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB streams
 	@AUTHPROXY_LONG=1 $(PYTEST) tests/promises/test_reload.py tests/promises/test_streams.py
+
+faults: $(READY) ## Do to the proxy what goes wrong around it (FAULTS='--only F13 --quick' passes options on)
+	@$(BIN)/python tests/faults/run.py $(FAULTS)
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'
