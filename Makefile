@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults lint fmt bench lock clean
+.PHONY: help demo test soak faults websocket lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -46,6 +46,9 @@ soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB 
 
 faults: $(READY) ## Do to the proxy what goes wrong around it (FAULTS='--only F13 --quick' passes options on)
 	@$(BIN)/python tests/faults/run.py $(FAULTS)
+
+websocket: $(READY) ## Run all Autobahn cases with and without the proxy (WEBSOCKET='--cases 9.*' passes options on)
+	@$(BIN)/python tests/websocket/run.py $(WEBSOCKET)
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'
