@@ -101,9 +101,10 @@ def run(size: Size) -> Report:
     counts = {kind: size.of(50, 200) for kind in KINDS} | {"hello": size.of(100, 500)}
     with Lab(size) as lab:
         lab.start_services()
+        # It has much to carry; how long a connection to it takes is another experiment.
         upstreams = {
             "service": lab.upstream(),
-            "bulk": lab.upstream(lab.bulk_port, timeouts={"idle": "2s"} if size.quick else {}),
+            "bulk": lab.upstream(lab.bulk_port, timeouts={"connect": "30s"} | ({"idle": "2s"} if size.quick else {})),
         }
         lab.start_proxy(lab.config(upstreams=upstreams, **sections, **lab.limits(connections_per_source=4000)))
         lab.start_checker()
