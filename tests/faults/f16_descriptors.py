@@ -56,7 +56,7 @@ def run(size: Size) -> Report:
     with Lab(size) as lab:
         lab.start_services()
         lab.start_proxy(lab.config(), before=["prlimit", f"--nofile={_LIMIT}:{_LIMIT}"])
-        lab.start_checker()
+        lab.start_checker(kept=8)
         events = lab.new_events()
         lines = lab.sampler.log_lines()
         with lab.experiment():

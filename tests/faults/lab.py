@@ -206,8 +206,11 @@ class Lab:
         self._sampler = Sampler(process.pid, self.folder / "authproxy.log")
         self._sampler.start()
 
-    def start_checker(self, *, fresh: float = 0.1, kept: int = 8, rate: int = 0) -> None:
-        """Begin to send good requests; `fresh` is the share of those on connections of their own."""
+    def start_checker(self, *, fresh: float = 0.1, kept: int = 64, rate: int = 0) -> None:
+        """Begin to send good requests; `fresh` is the share of those on connections of their own.
+
+        Enough connections are kept that none is waited for as long as answers take less than 0.3 s.
+        """
         options = {
             "port": self.port,
             "authority": str(self.material.authority),
