@@ -29,7 +29,7 @@ from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import ChunkedReader
-from authproxy.http1.request import Malformed
+from authproxy.http1.request import Malformed, RequestHead
 from authproxy.runtime import Listener, Runtime
 
 if TYPE_CHECKING:
@@ -239,7 +239,7 @@ class Carrier(RequestHandler):
         if self._work is not None:
             self._work.on_deadline()
         elif self._phase is HEAD and self._buffer:
-            self.refuse_malformed(Malformed(408, "head took too long"))
+            self.refuse_malformed(Malformed(408, "head took too long"), self._buffer)
         else:
             self.shut()
 
@@ -262,15 +262,17 @@ class Carrier(RequestHandler):
         elif self._phase is HEAD and not self._buffer:
             self.shut()
 
-    def refuse_malformed(self, malformed: Malformed) -> None:
-        """Answer bytes that are no request; what follows them has no certain reading."""
+    def refuse_malformed(self, malformed: Malformed, begun: bytes) -> None:
+        """Answer bytes that are no request, `begun` with these; what follows them has no certain reading."""
         listener = self._listener()
         if listener is None:
             self.shut()
             return
         self._body = None
         refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
-        self.refuse(unrouted_facts(self._services, listener, self._origin), refusal)
+        # An answer to HEAD has no body, even when the rest of its head is nonsense.
+        head = RequestHead(b"HEAD" if begun.startswith(b"HEAD ") else b"", b"", b"")
+        self.refuse(unrouted_facts(self._services, listener, self._origin, head), refusal)
 
     def shut(self) -> None:
         """Close in good order; nothing more is read."""

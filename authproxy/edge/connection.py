@@ -82,11 +82,11 @@ class ClientConnection(Carrier):
         self._buffer = data[end + 4 :]
         self._blank_line = False
         if end > listener.limits.head:
-            self.refuse_malformed(_too_large(listener, data))
+            self.refuse_malformed(_too_large(listener, data), data)
             return
         head = listener.reader.read(data[:end])
         if isinstance(head, Malformed):
-            self.refuse_malformed(head)
+            self.refuse_malformed(head, data)
         elif head.path == listener.health:
             self._answer_health(listener, head)
         else:
@@ -110,7 +110,7 @@ class ClientConnection(Carrier):
         """Skip one empty line before a request (RFC 9112, 2.2), and wait for the rest of a head."""
         if data[:2] == b"\r\n":
             if self._blank_line:
-                self.refuse_malformed(Malformed(400, "more than one empty line before a request"))
+                self.refuse_malformed(Malformed(400, "more than one empty line before a request"), data)
                 return
             self._blank_line = True
             self._buffer = b""
@@ -119,7 +119,7 @@ class ClientConnection(Carrier):
             else:
                 self.line.unhold()
         elif end >= 0:
-            self.refuse_malformed(Malformed(400, "a bare CR"))
+            self.refuse_malformed(Malformed(400, "a bare CR"), data)
         else:
             self._await_more(listener, data)
 
@@ -129,11 +129,11 @@ class ClientConnection(Carrier):
         self._buffer = data
         self.line.unhold()
         if data.count(b"\n") != data.count(b"\r\n"):
-            self.refuse_malformed(Malformed(400, "a bare LF"))
+            self.refuse_malformed(Malformed(400, "a bare LF"), data)
         elif len(data) > listener.limits.head or (
             len(data) > listener.limits.line + _WORDS and _is_long(listener, data)
         ):
-            self.refuse_malformed(_too_large(listener, data))
+            self.refuse_malformed(_too_large(listener, data), data)
 
     def _dispatch(  # noqa: PLR0915  # the hot path, straight on
         self, runtime: Runtime, listener: Listener, head: RequestHead

@@ -19,12 +19,9 @@ _SKIPPED_BODY: Final = 64 * 1024
 _SERVER_ERROR: Final = 500
 
 
-def unrouted_facts(services: Services, listener: Listener, origin: Origin, head: RequestHead | None = None) -> Facts:
+def unrouted_facts(services: Services, listener: Listener, origin: Origin, head: RequestHead) -> Facts:
     """Return what is known of a request that goes nowhere: nearly nothing when its head could not be read."""
-    now = services.monotonic()
-    return Facts(
-        services.current.runtime, listener, head or RequestHead(b"", b"", b""), services.ids.next(), origin, now
-    )
+    return Facts(services.current.runtime, listener, head, services.ids.next(), origin, services.monotonic())
 
 
 def send_refusal(

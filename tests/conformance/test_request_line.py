@@ -102,6 +102,24 @@ def test_other_lines_are_refused_and_the_connection_closes(wire, fence, line):
     fence()
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"HEAD / HTTP/1.2\r\nHost: proxy.test\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: proxy.test\r\nX: a\rb\r\n\r\n",
+        b"HEAD / HTTP/1.1\r\nHost: proxy.test\r\nConnection: transfer-encoding\r\n\r\n",
+        b"\r\nHEAD /#\n",
+    ],
+)
+def test_a_malformed_head_gets_no_body_either(wire, fence, raw):
+    """Whatever else is wrong with it, who asked HEAD reads an answer to HEAD (RFC 9112, 6.3)."""
+    answer = wire.ask(raw, "HEAD")
+
+    assert answer.status == 400
+    assert wire.rest() == b""
+    fence()
+
+
 @pytest.mark.parametrize("method", ["CONNECT", "TRACE"])
 @pytest.mark.parametrize(
     "target", ["/", "proxy.test:443", "*", "http://proxy.test/", "/public/x", "/methods/x", "/healthz"]
