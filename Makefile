@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak faults websocket lint fmt bench lock clean
+.PHONY: help demo test soak fuzz faults websocket lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -49,6 +49,9 @@ faults: $(READY) ## Do to the proxy what goes wrong around it (FAULTS='--only F1
 
 websocket: $(READY) ## Run all Autobahn cases with and without the proxy (WEBSOCKET='--cases 9.*' passes options on)
 	@$(BIN)/python tests/websocket/run.py $(WEBSOCKET)
+
+fuzz: $(READY) ## Send made-up requests and answers through (FUZZ='--minutes 60 --seed 7' passes options on)
+	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'

@@ -2,10 +2,11 @@
 
 import asyncio
 import json
-import traceback
 import os
+import traceback
 from collections import deque
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -21,15 +22,15 @@ from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import EdgeServer, health_page
 from authproxy.edge.services import Services
 from authproxy.runtime import Current
-from tests.conformance.proxy import Material
+from tests.conformance.proxy import ALICE, BOB, Material
 from tests.conformance.upstream import TRUSTED
-from tests.fuzz.grammar import CREDENTIALS, OK, Case, Script, Step
+from tests.fuzz.grammar import CREDENTIALS, Case, Script
+from tests.fuzz.oracles import check, same_whatever_the_pieces
 from tests.fuzz.outcome import Carried, Outcome
-from tests.fuzz.reader import Bad, Message, More, _read_body, _read_request
+from tests.fuzz.pipes import Behind, Pipe
 
 _TURNS: Final = 2000
 _LATER: Final = 1000.0
-HEADS: Final = b"\r\n\r\n"
 
 
 def configuration(port: int, bind: str) -> dict[str, object]:
@@ -61,182 +62,6 @@ def configuration(port: int, bind: str) -> dict[str, object]:
         "identity": {"headers": {"X-User-Id": "id", "Remote-User": "name", "X-Authproxy-Groups": "groups"}},
         "trusted_proxies": [f"{TRUSTED}/32"],
     }  # fmt: skip
-
-
-class Pipe(asyncio.Transport):
-    """A transport whose other end is this program."""
-
-    def __init__(self, loop: asyncio.AbstractEventLoop, peer: str) -> None:
-        super().__init__({"peername": (peer, 50000), "sockname": ("127.0.0.1", 8443)})
-        self._loop = loop
-        self.protocol: asyncio.Protocol | None = None
-        self.written = bytearray()
-        self.end = ""
-        """How this side ended it."""
-        self.paused = False
-        self.waiting: deque[bytes] = deque()
-        """What came while reading was paused."""
-        self.unsent = 0
-        self.lost = False
-        self._ending = ""
-
-    @override
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        if not self.end and not self.lost:
-            self.written += data
-
-    @override
-    def is_closing(self) -> bool:
-        return bool(self.end) or self.lost
-
-    @override
-    def close(self) -> None:
-        self._stop("clean")
-
-    @override
-    def abort(self) -> None:
-        self._stop("cut")
-
-    @override
-    def pause_reading(self) -> None:
-        self.paused = True
-
-    @override
-    def resume_reading(self) -> None:
-        self.paused = False
-        self._loop.call_soon(self._drain)
-
-    @override
-    def get_write_buffer_size(self) -> int:
-        return self.unsent
-
-    def _stop(self, how: str) -> None:
-        if not self.end and not self.lost:
-            self.end = how
-            self._loop.call_soon(self.lose, None)
-
-    def feed(self, data: bytes) -> None:
-        """Let bytes arrive."""
-        self.waiting.append(data)
-        self._drain()
-
-    def _drain(self) -> None:
-        while self.waiting and not self.paused and not self.is_closing() and self.protocol is not None:
-            self.protocol.data_received(self.waiting.popleft())
-        if self._ending and not self.waiting:
-            self.end_from_outside(self._ending)
-
-    def lose(self, error: Exception | None) -> None:
-        """End it, as the loop tells a protocol."""
-        if not self.lost and self.protocol is not None:
-            self.lost = True
-            self.protocol.connection_lost(error)
-
-    def end_from_outside(self, how: str) -> None:
-        """The other side ends it, once what it sent before has arrived."""
-        if self.is_closing() or self.protocol is None:
-            return
-        if self.waiting:
-            self._ending = how
-            return
-        if how == "clean":
-            self.protocol.eof_received()
-        self.lose(None if how == "clean" else ConnectionResetError("cut"))
-
-
-class Behind(Pipe):
-    """A connection at the upstream's end: reads strictly, and does what the scripts say."""
-
-    def __init__(self, world: "World", number: int) -> None:
-        super().__init__(world.loop, "127.0.0.9")
-        self.number = number
-        self._world = world
-        self._now: Carried | None = None
-        self._message: Message | None = None
-        self._answered = False
-        self._is_tunnel = False
-        self._is_scheduled = False
-
-    @override
-    def write(self, data: bytes | bytearray | memoryview) -> None:
-        super().write(data)
-        if not self._is_scheduled:
-            self._is_scheduled = True
-            self._loop.call_soon(self._serve)
-
-    @property
-    def is_busy(self) -> bool:
-        return self._now is not None or bool(self.written)
-
-    def _serve(self) -> None:
-        self._is_scheduled = False
-        while self.written and not self.lost:
-            if self._is_tunnel and self._now is not None:
-                self._now.tunnelled += bytes(self.written)
-                self.written.clear()
-                return
-            if not self._step():
-                return
-
-    def _step(self) -> bool:
-        """Read on; return whether there may be more."""
-        data = bytes(self.written)
-        if self._now is None:
-            if HEADS not in data:
-                return False
-            self._now = Carried(connection=self.number, asked=data, whole=False)
-            self._answered = False
-            self._world.carried.append(self._now)
-        self._now.asked = data
-        try:
-            message = _read_request(data, 0)
-        except (Bad, More) as bad:
-            self._world.crashes.append(f"the upstream cannot read what the proxy writes: {bad!r} in {data[:3000]!r}")
-            self.written.clear()
-            return False
-        script = self._world.script_of(self._now)
-        if script.when == "head" and not self._answered:
-            self._do(script, message)
-        try:
-            _read_body(data, message)
-        except More:
-            return False
-        except Bad as bad:
-            self._world.crashes.append(f"the upstream cannot read the proxy's body: {bad!r} in {data[:3000]!r}")
-            self.written.clear()
-            return False
-        now = self._now
-        now.asked, now.whole = data[: message.end], True
-        del self.written[: message.end]
-        if not self._answered:
-            self._do(script, message)
-        if not self._is_tunnel:
-            self._now = None
-        return True
-
-    def _do(self, script: Script, message: Message) -> None:
-        self._answered = True
-        now = self._now
-        if now is None or self.lost:
-            return
-        pieces: tuple[Step, ...] = script.pieces
-        if script.when == "never":
-            pieces = ()
-        elif not pieces:
-            pieces = (OK[:-2] if message.method == b"HEAD" else OK,)
-        for piece in pieces:
-            if isinstance(piece, bytes):
-                now.sent += piece
-                self._loop.call_soon(self.feed, piece)
-            elif self.protocol is not None:
-                call = self.protocol.pause_writing if piece == "pause" else self.protocol.resume_writing
-                self.unsent = 1 if piece == "pause" else 0
-                self._loop.call_soon(call)
-        if now.sent.startswith(b"HTTP/1.1 101") and message.all(b"upgrade"):
-            self._is_tunnel = True
-        if script.then != "keep":
-            now.end = "clean" if script.then == "close" else "cut"
-            self._loop.call_soon(self.end_from_outside, now.end)
 
 
 class MemoryLoop(asyncio.SelectorEventLoop):
@@ -323,7 +148,7 @@ class World:
                 return
         self.crashes.append("the loop is never idle")
 
-    async def run(self, case: Case) -> Outcome:
+    async def run(self, case: Case) -> Outcome:  # noqa: PLR0912  # every step may be the last
         """Carry one input and let its connection end."""
         self.carried, self.crashes, self._chosen = [], [], {}
         self.lines.clear()
@@ -387,6 +212,16 @@ class World:
             elif not one.lost and one.is_busy:
                 self.crashes.append(f"upstream connection {one.number} is idle within a request")
                 one.lose(None)
+
+    async def problems_of(self, case: Case) -> list[str]:
+        """Carry one input, then a good request; return what is wrong with either."""
+        outcome = await self.run(case)
+        problems = check(case, outcome)
+        if len(case.client) > 1 and not case.scripts and all(isinstance(step, bytes) for step in case.client):
+            whole = replace(case, client=(case.sent,))
+            problems += same_whatever_the_pieces(case, outcome, await self.run(whole))
+        after = Case(client=(good_request(ALICE, 1), good_request(BOB, 2)), expect=(200, 200))
+        return problems + [f"afterwards: {problem}" for problem in check(after, await self.run(after))]
 
     async def close(self) -> None:
         """End what still runs."""

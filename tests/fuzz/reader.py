@@ -5,6 +5,7 @@ What the proxy reads and writes must read the same here. Source: RFC 9112; the r
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property, lru_cache
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
@@ -17,6 +18,16 @@ _HOST: Final = re.compile(rb"(?:[A-Za-z0-9._~\-]+|\[[0-9A-Fa-f:.]+\])(?::[0-9]{1
 _ONCE: Final = (
     b"host", b"authorization", b"cookie", b"content-length", b"transfer-encoding", b"content-type", b"expect", b"upgrade",
 )  # fmt: skip
+
+
+HOP_BY_HOP: Final = frozenset({b"keep-alive", b"trailer", b"proxy-connection", b"proxy-authenticate"})
+"""Fields that never pass, whatever Connection says."""
+
+
+@lru_cache(4096)
+def fold(name: bytes) -> bytes:
+    """The name as CGI spells it."""
+    return re.sub(rb"[^A-Z0-9]", b"_", name.upper())
 
 
 class Bad(Exception):
@@ -45,9 +56,16 @@ class Message:
     """`none`, `length`, `chunked`, `close` or `tunnel`."""
     whole: bool = False
 
+    @cached_property
+    def _values(self) -> dict[bytes, list[bytes]]:
+        values: dict[bytes, list[bytes]] = {}
+        for name, value in self.fields:
+            values.setdefault(name.lower(), []).append(value)
+        return values
+
     def all(self, name: bytes) -> list[bytes]:
         """The values of every field of this name (lower case)."""
-        return [value for key, value in self.fields if key.lower() == name]
+        return self._values.get(name, [])
 
     def first(self, name: bytes) -> bytes:
         """The value of the first field of this name; empty without one."""
@@ -85,14 +103,14 @@ def read_requests(data: bytes, *, strict: bool = False) -> Reading:
         if not strict and data[position : position + 2] == b"\r\n":
             position += 2
         try:
-            message = _read_request(data, position)
+            message = read_request(data, position)
         except More:
             return Reading(messages=messages, state="more", rest=data[begin:])
         except Bad as bad:
             return Reading(messages=messages, state="bad", rest=data[begin:], problem=str(bad))
         messages.append(message)
         try:
-            _read_body(data, message)
+            read_body(data, message)
         except More:
             return Reading(messages=messages, state="more")
         except Bad as bad:
@@ -143,7 +161,8 @@ def _read_fields(data: bytes, position: int) -> tuple[list[tuple[bytes, bytes]],
     return fields, position + 2
 
 
-def _read_request(data: bytes, position: int) -> Message:
+def read_request(data: bytes, position: int) -> Message:
+    """Read the head of the request at `position`."""
     _head_end(data, position)
     found = _REQUEST_LINE.match(data, position)
     if found is None:
@@ -178,7 +197,8 @@ def _frame_request(message: Message) -> None:
         message.framing = "chunked"
 
 
-def _read_body(data: bytes, message: Message) -> None:
+def read_body(data: bytes, message: Message) -> None:
+    """Read the body that a request's head announces; what is there stands in `message` when it raises."""
     if message.framing == "length":
         _read_length(data, message)
     elif message.framing == "chunked":

@@ -1,34 +1,34 @@
 """Sends made-up requests and answers through the proxy until time is over, and tells what went wrong.
 
-    make fuzz                                     20 seconds in memory
-    make fuzz FUZZ='--minutes 60 --seed 7'        an hour, repeatable
-    make fuzz FUZZ='--wire --minutes 5'           against the real process over TLS
+make fuzz                                     20 seconds with transports in memory
+make fuzz FUZZ='--minutes 60 --seed 7'        an hour, repeatable
+make fuzz FUZZ='--wire --minutes 5'           against the real process over TLS
 """
 
-import asyncio
 import secrets
 import tempfile
 import time
-from collections.abc import Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any, Final
+from typing import Final, Protocol, TypeAlias
 
 import click
 
-from tests.conformance.proxy import ALICE, BOB
-from tests.fuzz.grammar import Case, Maker, shrink_candidates
-from tests.fuzz.memory import MemoryLoop, World, good_request
-from tests.fuzz.oracles import check
+from tests.fuzz.grammar import Case, Maker
+from tests.fuzz.shrink import shrink_candidates
 
 _SHRINK_SECONDS: Final = 10.0
 _TELL_EVERY: Final = 10.0
 
 
-async def problems_of(world: World, case: Case) -> list[str]:
-    """Carry one input, then a good request; return what is wrong with either."""
-    problems = check(case, await world.run(case))
-    after = Case(client=(good_request(ALICE, 1), good_request(BOB, 2)), expect=(200, 200))
-    return problems + [f"afterwards: {problem}" for problem in check(after, await world.run(after))]
+class Carrier(Protocol):
+    """Carries inputs through a proxy."""
+
+    async def problems_of(self, case: Case) -> list[str]:
+        """Carry one input, then a good request; return what is wrong with either."""
+
+
+Tell: TypeAlias = Callable[[str], None]
 
 
 def rule(problem: str) -> str:
@@ -36,7 +36,7 @@ def rule(problem: str) -> str:
     return " ".join(problem.split()[:3])
 
 
-async def shrink(world: World, case: Case, wanted: str) -> Case:
+async def shrink(carrier: Carrier, case: Case, wanted: str) -> Case:
     """Make a case smaller as long as it breaks the same rule."""
     ends = time.monotonic() + _SHRINK_SECONDS
     progress = True
@@ -45,43 +45,62 @@ async def shrink(world: World, case: Case, wanted: str) -> Case:
         for smaller in shrink_candidates(case):
             if time.monotonic() > ends:
                 break
-            if wanted in map(rule, await problems_of(world, smaller)):
+            if wanted in map(rule, await carrier.problems_of(smaller)):
                 case, progress = smaller, True
                 break
     return case
 
 
-async def fuzz_in_memory(seed: str, *, seconds: float, most: int = 0, tell: Callable[[str], None]) -> int:
-    """Run until time is over; return how many inputs broke a rule."""
-    loop = asyncio.get_running_loop()
-    assert isinstance(loop, MemoryLoop)
-    with tempfile.TemporaryDirectory(prefix="authproxy-fuzz-") as folder:
-        world = World(loop, Path(folder))
-        found: dict[str, int] = {}
-        begun = told = time.monotonic()
-        number = 0
-        while time.monotonic() - begun < seconds and (not most or number < most):
-            case = Maker(f"{seed}:{number}").case()
-            problems = await problems_of(world, case)
-            for name in {rule(problem) for problem in problems}:
-                found[name] = found.get(name, 0) + 1
-                if found[name] == 1:
-                    small = await shrink(world, case, name)
-                    text = next(p for p in problems if rule(p) == name)
-                    tell(f"\nFOUND by --seed {seed}, input {number}: {text[:1500]}\n{small!r}\n")
-            number += 1
-            if time.monotonic() - told > _TELL_EVERY:
-                told = time.monotonic()
-                tell(f"{number} inputs, {number / (told - begun):.0f} a second, {sum(found.values())} broke a rule {found or ''}")
-        tell(f"{number} inputs in {time.monotonic() - begun:.0f} s from --seed {seed}, {sum(found.values())} broke a rule {found or ''}")
-        await world.close()
-    return sum(found.values())
+async def first_find(carrier: Carrier, seed: str, most: int) -> tuple[int, Case, list[str]] | None:
+    """Return the first input that breaks a rule, with its number and what is wrong."""
+    for number in range(most):
+        case = Maker(f"{seed}:{number}").case()
+        problems = await carrier.problems_of(case)
+        if problems:
+            return number, case, problems
+    return None
 
 
-def run_in_memory(work: Coroutine[Any, Any, int]) -> int:
-    """Run it on a loop that connects in memory."""
-    with asyncio.Runner(loop_factory=MemoryLoop) as runner:
-        return runner.run(work)
+async def fuzz(carrier: Carrier, seed: str, seconds: float, tell: Tell) -> int:
+    """Run until time is over and tell the first find of every rule; return how many inputs broke one."""
+    found: dict[str, int] = {}
+    begun = told = time.monotonic()
+    number = broke = 0
+    while time.monotonic() - begun < seconds:
+        case = Maker(f"{seed}:{number}").case()
+        problems = await carrier.problems_of(case)
+        broke += bool(problems)
+        for name in {rule(problem) for problem in problems}:
+            found[name] = found.get(name, 0) + 1
+            if found[name] == 1:
+                text = next(problem for problem in problems if rule(problem) == name)
+                tell(f"\nFOUND by --seed {seed}, input {number}: {text[:1500]}")
+                tell(f"{await shrink(carrier, case, name)!r}\n")
+        number += 1
+        if time.monotonic() - told > _TELL_EVERY:
+            told = time.monotonic()
+            tell(f"{number} inputs, {number / (told - begun):.0f} a second, {broke} broke a rule {found or ''}")
+    tell(f"{number} inputs in {time.monotonic() - begun:.0f} s from --seed {seed}, {broke} broke a rule {found or ''}")
+    return broke
+
+
+def in_memory(folder: Path, work: Callable[[Carrier], Awaitable[int]]) -> int:
+    """Do the work with transports in memory."""
+    from tests.fuzz.memory import MemoryLoop, World
+
+    loop = MemoryLoop()
+    world = World(loop, folder)
+
+    async def run() -> int:
+        try:
+            return await work(world)
+        finally:
+            await world.close()
+
+    try:
+        return loop.run_until_complete(run())
+    finally:
+        loop.close()
 
 
 @click.command(help="Sends made-up requests and answers through the proxy and tells what went wrong.")
@@ -89,7 +108,9 @@ def run_in_memory(work: Coroutine[Any, Any, int]) -> int:
 @click.option("--seed", default="", help="Repeats a run.")
 def main(*, minutes: float, seed: str) -> None:
     seed = seed or secrets.token_hex(4)
-    raise SystemExit(1 if run_in_memory(fuzz_in_memory(seed, seconds=minutes * 60, tell=click.echo)) else 0)
+    with tempfile.TemporaryDirectory(prefix="authproxy-fuzz-") as folder:
+        found = in_memory(Path(folder), lambda carrier: fuzz(carrier, seed, minutes * 60, click.echo))
+    raise SystemExit(1 if found else 0)
 
 
 if __name__ == "__main__":

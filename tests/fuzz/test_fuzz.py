@@ -1,0 +1,144 @@
+"""A short run of the fuzzer is part of the tests, and the fuzzer sees what it is there to see."""
+
+import pytest
+
+from authproxy.core import names
+from authproxy.edge import carrier, connection, exchange, forward
+from authproxy.edge.access_log import AccessLog
+from authproxy.http1 import answer, chunked, request
+from authproxy.upstream.pool import Upstream
+from tests.fuzz.run import first_find, in_memory
+
+INPUTS = 300
+
+
+def finds(folder, seed, most=INPUTS):
+    """What a run finds: the problems of the first input that breaks a rule."""
+    found = []
+
+    async def work(world):
+        found.append(await first_find(world, seed, most))
+        return 0
+
+    in_memory(folder, work)
+    return found[0]
+
+
+@pytest.mark.parametrize("seed", ["one", "two", "three"])
+def test_made_up_inputs_break_no_rule(tmp_path, seed):
+    """The same inputs every time; `make fuzz` makes others."""
+    assert finds(tmp_path, seed) is None
+
+
+def _identity_passes(patch):
+    good = names.RequestNames.classify
+    patch.setattr(
+        names.RequestNames, "classify",
+        lambda self, name: names.PASS if names.fold(name) == b"X_USER_ID" else good(self, name),
+    )  # fmt: skip
+
+
+def _both_framings_pass(patch):
+    good = request._read_framing
+
+    def read(head, lines, shape):
+        problem = good(head, lines, shape)
+        if problem is not None and problem.problem.startswith("both"):
+            head.chunked = head.has_body = True
+            return None
+        return problem
+
+    patch.setattr(request, "_read_framing", read)
+
+
+def _any_number_is_a_size(patch):
+    patch.setattr(chunked, "_HEX", chunked._HEX + b"+-x_ ")
+    patch.setattr(chunked.ChunkedReader, "_read_size", _lax_size)
+
+
+def _lax_size(self, line):
+    self._left = int(line.partition(b";")[0].strip(b" +") or b"0", 16)
+    self._state = chunked._State.DATA if self._left else chunked._State.TRAILER
+
+
+def _truncation_ends_cleanly(patch):
+    patch.setattr(carrier.Carrier, "cut", carrier.Carrier.shut)
+
+
+def _connections_leak(patch):
+    patch.setattr(Upstream, "release", lambda self, connection: None)
+
+
+def _our_token_passes(patch):
+    patch.setattr(forward, "carries_our_token", lambda authorization, prefixes: False)
+
+
+def _upstream_speaks_for_us(patch):
+    good = names.AnswerNames.classify
+    patch.setattr(
+        names.AnswerNames, "classify",
+        lambda self, name: names.PASS if name.lower().startswith(b"x-authproxy") else good(self, name),
+    )  # fmt: skip
+    patch.setattr("authproxy.upstream.connection._READ", answer.AnswerReader().read)
+
+
+def _lines_are_written_twice(patch):
+    good = AccessLog.add
+
+    def add(self, *told):
+        good(self, *told)
+        good(self, *told)
+
+    patch.setattr(AccessLog, "add", add)
+
+
+def _hop_by_hop_passes(patch):
+    good = request._read_connection
+
+    def read(head, options, upgrade, table):
+        lines = head.lines
+        problem = good(head, options, upgrade, table)
+        head.lines = lines
+        return problem
+
+    patch.setattr(request, "_read_connection", read)
+
+
+def _a_retry_too_many(patch):
+    patch.setattr(exchange, "is_repeatable", lambda head: True)
+
+
+def _a_pipelined_request_is_lost(patch):
+    good = connection.ClientConnection._dispatch
+
+    def dispatch(self, runtime, listener, head):
+        self._buffer = b"" if not head.has_body else self._buffer
+        good(self, runtime, listener, head)
+
+    patch.setattr(connection.ClientConnection, "_dispatch", dispatch)
+
+
+@pytest.mark.parametrize(
+    ("break_it", "rule"),
+    [
+        (_identity_passes, "forwarded: identity"),
+        (_both_framings_pass, "forwarded: "),
+        (_any_number_is_a_size, "forwarded: "),
+        (_truncation_ends_cleanly, "answer: a clean end"),
+        (_connections_leak, "inside: upstream connections"),
+        (_our_token_passes, "forwarded: a token of ours"),
+        (_upstream_speaks_for_us, "answer: "),
+        (_lines_are_written_twice, "log: "),
+        (_hop_by_hop_passes, "forwarded: hop-by-hop"),
+        (_a_retry_too_many, "forwarded: sent twice"),
+        (_a_pipelined_request_is_lost, "expected: "),
+    ],
+)
+def test_a_broken_proxy_is_found(tmp_path, monkeypatch, break_it, rule):
+    """With one rule switched off within the proxy, a short run breaks the rule that stands against it."""
+    break_it(monkeypatch)
+
+    found = finds(tmp_path, "broken", 3000)
+
+    assert found is not None
+    assert any(problem.startswith(rule) for problem in found[2]), found
