@@ -265,7 +265,9 @@ def _read_framing(  # noqa: C901  # three fields, each with its few rules
             return Malformed(400, "both Content-Length and Transfer-Encoding")
         if head.http10:
             return Malformed(400, "Transfer-Encoding in HTTP/1.0")
-        if value_of(lines[shape.transfer_encoding]).lower() != b"chunked":
+        # Some readers, llhttp among them, take a tab beside the word for a part of it, and so see another body.
+        coding = lines[shape.transfer_encoding]
+        if value_of(coding).lower() != b"chunked" or b"\t" in coding:
             return Malformed(501, "transfer coding other than chunked")
         head.chunked = head.has_body = True
     if shape.expect:

@@ -58,7 +58,7 @@ def test_a_length_of_18_digits_is_no_reason_to_refuse(wire, upstream):
         ("gzip", {501}), ("identity", {501}), ("gzip, chunked", {501}), ("chunked, gzip", {501}), ("chunked, chunked", {501}),
         ("chunked;q=1", {501}), ("", {501}), ("x", {501}), ('"chunked"', {501}), ("chunked,", {501}), (",chunked", {501}),
         ("chunke", {501}), ("chunkedd", {501}), ("xchunked", {501}), ("chunked chunked", {501}), ("\x0bchunked", {400}),
-        ("chunked\x00", {400}), ("\u00a0chunked", {501}),
+        ("chunked\x00", {400}), ("\u00a0chunked", {501}), ("chunked\t", {501}), ("\tchunked", {501}), ("chunked \t ", {501}),
     ],
 )  # fmt: skip
 def test_only_chunked_is_a_coding(wire, fence, value, statuses):
