@@ -160,8 +160,8 @@ def _identity_of(request: Message) -> dict[bytes, list[bytes]]:
     return {b"(a credential)": []}
 
 
-_BLANK_EXTENSION: Final = re.compile(
-    rb"(?:^|\n)[0-9A-Fa-f]+(?:[ \t]*;[^\r\n]*)[ \t]|(?:^|\n)[0-9A-Fa-f]+[ \t]+;"
+_ODD_EXTENSION: Final = re.compile(
+    rb"""(?m)^[0-9A-Fa-f]+(?!(?:;[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\\r\n]*"))?)*\r\n)[ \t;][^\r\n]*\r\n"""
 ).search
 _FRAMING_TRAILER: Final = re.compile(rb"(?i)\n(content-length|transfer-encoding)\s*:").search
 
@@ -179,9 +179,9 @@ def _ask_llhttp(data: bytes, message: Message, whose: str, problems: list[str]) 
     if message.method.decode() not in _KNOWN_METHODS or any(names.count(name) > 1 for name in _ONCE_FOR_AIOHTTP):
         return
     body = data[message.body_start - message.start :]
-    if message.framing == "chunked" and (_FRAMING_TRAILER(body) or _BLANK_EXTENSION(body)):
-        # llhttp refuses what RFC 9112 lets a recipient take and what ends here anyway: framing among the trailers, and
-        # blanks around chunk extensions (7.1.1).
+    if message.framing == "chunked" and (_FRAMING_TRAILER(body) or _ODD_EXTENSION(body)):
+        # llhttp refuses some of what is dropped here in any case: framing among the trailers, and chunk extensions with
+        # blanks around them (RFC 9112, 7.1.1 lets a recipient take those) or without a good name.
         return
     loop = _LOOP
     parser = HttpRequestParser(

@@ -48,6 +48,8 @@ def _essence(case: Case, outcome: Outcome) -> tuple[list[int], list[tuple[bytes,
 
 
 def _check_log(asked: Reading, answers: list[Message], outcome: Outcome, problems: list[str]) -> None:
+    if outcome.lines is None:
+        return
     most = len(asked.messages) + (asked.state != "end")
     if len(outcome.lines) > most:
         problems.append(f"log: {len(outcome.lines)} lines for {most} requests: {outcome.lines!r}")

@@ -29,8 +29,8 @@ class Outcome:
     end: str = ""
     """How the proxy ended the client's connection: empty, `clean` or `cut`."""
     carried: list[Carried] = field(default_factory=list)
-    lines: list[bytes] = field(default_factory=list)
-    """Of the access log."""
+    lines: list[bytes] | None = None
+    """Of the access log; None: not looked at."""
     crashes: list[str] = field(default_factory=list)
     """What this program did not expect, leaks among them."""
     peer: str = "127.0.0.1"

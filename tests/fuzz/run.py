@@ -5,6 +5,7 @@ make fuzz FUZZ='--minutes 60 --seed 7'        an hour, repeatable
 make fuzz FUZZ='--wire --minutes 5'           against the real process over TLS
 """
 
+import asyncio
 import secrets
 import tempfile
 import time
@@ -103,13 +104,33 @@ def in_memory(folder: Path, work: Callable[[Carrier], Awaitable[int]]) -> int:
         loop.close()
 
 
+def over_tls(folder: Path, work: Callable[[Carrier], Awaitable[int]]) -> int:
+    """Do the work with the real process."""
+    from tests.fuzz.wire import Process
+
+    process = Process(folder)
+
+    async def run() -> int:
+        try:
+            found = await work(process)
+        finally:
+            left = await process.close()
+        for problem in left:
+            click.echo(f"FOUND at the end: {problem}")
+        return found + len(left)
+
+    return asyncio.run(run())
+
+
 @click.command(help="Sends made-up requests and answers through the proxy and tells what went wrong.")
 @click.option("--minutes", type=float, default=1 / 3, show_default="20 seconds", help="How long.")
 @click.option("--seed", default="", help="Repeats a run.")
-def main(*, minutes: float, seed: str) -> None:
+@click.option("--wire", is_flag=True, help="Against the real process over TLS.")
+def main(*, minutes: float, seed: str, wire: bool) -> None:
     seed = seed or secrets.token_hex(4)
     with tempfile.TemporaryDirectory(prefix="authproxy-fuzz-") as folder:
-        found = in_memory(Path(folder), lambda carrier: fuzz(carrier, seed, minutes * 60, click.echo))
+        carried = over_tls if wire else in_memory
+        found = carried(Path(folder), lambda carrier: fuzz(carrier, seed, minutes * 60, click.echo))
     raise SystemExit(1 if found else 0)
 
 
