@@ -1,5 +1,7 @@
 """What a client gets of a well-formed answer (RFC 9112, 4 and 6; RFC 9110, 15.2)."""
 
+import threading
+
 import pytest
 
 from tests.conformance.proxy import request
@@ -83,6 +85,55 @@ def test_204_and_304_have_no_body(wire, upstream, status, fields):
     if status == 204:
         assert answer.all("Content-Length") == []
     assert wire.ask(request()).body == b"ok"
+
+
+def test_304_keeps_the_length(wire, upstream):
+    """It is that of the body which the client has already (RFC 9110, 8.6); none follows."""
+    upstream.answer(b"HTTP/1.1 304 Not Modified\r\nContent-Length: 12345\r\nETag: x\r\n\r\n")
+    answer = wire.ask(request())
+
+    assert answer.one("Content-Length") == b"12345"
+    assert wire.ask(request()).body == b"ok"
+
+
+def test_trailers_of_an_answer_are_dropped(wire, upstream):
+    """As are chunk extensions: the framing is written anew."""
+    upstream.answer(
+        b"HTTP/1.1 200 OK\r\nTrailer: X-T\r\nTransfer-Encoding: chunked\r\n\r\n"
+        b"5;ext=1\r\nhello\r\n0;last\r\nX-T: 1\r\nX-Authproxy-User: x\r\n\r\n"
+    )
+    wire.send(request("GET / HTTP/1.1", "Connection: close"))
+    head, _, body = wire.rest().partition(b"\r\n\r\n")
+
+    assert body == b"5\r\nhello\r\n0\r\n\r\n"
+    assert b"Trailer" not in head
+
+
+@pytest.mark.parametrize(
+    ("head", "arrives"),
+    [(b"Transfer-Encoding: chunked\r\n", "chunked"), (b"Content-Length: 36\r\n", "plain"), (b"", "chunked")],
+    ids=["chunks", "length", "until-close"],
+)
+def test_every_event_is_out_before_the_next_one_comes(wire, upstream, head, arrives):
+    """Server-sent events, in every framing: nothing is held back until there is more of it."""
+    events = [b"data: 1234\n\n", b"data: 5678\n\n", b"data: 9999\n\n"]
+    chunks = [b"c\r\n" + event + b"\r\n" for event in events]
+    read = [threading.Event() for _ in events]
+
+    def script(turn):
+        turn.send(b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\n" + head + b"\r\n")
+        for piece, is_read in zip(chunks if b"chunked" in head else events, read, strict=True):
+            turn.send(piece)
+            turn.wait(is_read)
+        turn.send(b"0\r\n\r\n" if b"chunked" in head else b"")
+        turn.close()
+
+    upstream.answer(script)
+    wire.send(request("GET /events HTTP/1.1", "Accept: text/event-stream"))
+    assert wire.interim().status == 200
+    for piece, is_read in zip(chunks if arrives == "chunked" else events, read, strict=True):
+        assert wire.exactly(len(piece)) == piece
+        is_read.set()
 
 
 @pytest.mark.parametrize("status", [200, 201, 206, 299, 301, 400, 401, 403, 404, 418, 429, 500, 502, 503, 599])

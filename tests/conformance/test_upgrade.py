@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.conformance.proxy import GOOD, post, request
+from tests.conformance.proxy import ALICE, BOB, GOOD, post, request, token
 from tests.conformance.upstream import early, reply
 
 pytestmark = pytest.mark.promise
@@ -103,6 +103,33 @@ def test_any_other_answer_is_an_ordinary_one(wire, upstream, status):
     assert (answer.status, answer.body) == (status, b"no")
     assert wire.answer().status == 401
     assert [seen.target for seen in upstream.requests] == [b"/ws"]
+
+
+def test_a_request_behind_a_refused_upgrade_is_the_next_one(wire, upstream):
+    """It came before anybody knew; its own credential counts, and its own claims do not."""
+    bob = f"Authorization: Bearer {token('api', BOB)}\r\n".encode()
+    upstream.answer(b"HTTP/1.1 400 X\r\nContent-Length: 0\r\n\r\n")
+    wire.send(request("GET /ws HTTP/1.1", *ASK) + request("GET /next HTTP/1.1", f"X-Authproxy-User: {ALICE}", auth=bob))
+
+    assert [wire.answer().status, wire.answer().status] == [400, 200]
+    first, second = upstream.requests
+    assert first.one("X-Authproxy-User") == ALICE.encode()
+    assert second.target == b"/next"
+    assert second.like("X-Authproxy-User") == [(b"X-Authproxy-User", BOB.encode())]
+    assert second.all("Upgrade") == []
+
+
+def test_a_request_behind_a_granted_upgrade_belongs_to_the_tunnel(proxy, wire, upstream):
+    """Byte for byte: it is read by nobody here, so it gets no identity, and no line in the log."""
+    behind = request("GET /next HTTP/1.1", "X-Authproxy-User: forged")
+    upstream.answer(echo(count=len(behind)))
+    wire.send(request("GET /ws HTTP/1.1", *ASK) + behind)
+    answer = wire.interim()
+
+    assert answer.status == 101
+    assert wire.rest() == behind
+    assert [seen.target for seen in upstream.requests] == [b"/ws"]
+    assert proxy.wait_access(answer.one("X-Request-Id"))["received"] == len(behind)
 
 
 @pytest.mark.parametrize(
