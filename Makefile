@@ -25,7 +25,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak fuzz faults websocket lint fmt bench lock clean
+.PHONY: help demo test soak fuzz mutants faults websocket lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -52,6 +52,9 @@ websocket: $(READY) ## Run all Autobahn cases with and without the proxy (WEBSOC
 
 fuzz: $(READY) ## Send made-up requests and answers through (FUZZ='--minutes 60 --seed 7' passes options on)
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
+
+mutants: $(READY) ## Break the refusal table's code bit by bit, show what no test sees (MUTANTS=authproxy/http1/chunked.py)
+	@$(BIN)/python tests/mutants.py $(MUTANTS)
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'

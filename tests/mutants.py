@@ -2,24 +2,26 @@
 
     make mutants                                          the modules of the refusal table
     make mutants MUTANTS='authproxy/http1/chunked.py'     one of them
-    make mutants MUTANTS='--unit-only'                    without the conformance tests, which take long
+    make mutants MUTANTS='--wire'                         with the conformance tests, which take long
 
-Each mutant is tried in a copy of the tree: first by the unit tests of its room, then, where these pass, by the
-conformance tests against the real process. What survives both is printed.
+The tests of the room are collected once; then every mutant is put into the functions, classes and constants of a
+fork, which runs the tests until one fails. What survives is printed: it is equivalent, or a test is missing.
+With --wire, what survives is tried by the conformance tests too, in a copy of the tree and against the real process.
 """
 
 import ast
+import contextlib
 import copy
 import os
+import resource
 import shutil
-import signal
 import subprocess
 import sys
 import tempfile
-import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final
+from types import FunctionType, ModuleType
+from typing import Final, cast
 
 import click
 import pytest
@@ -41,8 +43,7 @@ _CALCULATED: Final = {
     ast.BitOr: ast.BitAnd,
     ast.RShift: ast.LShift,
 }
-_SECONDS: Final = 60
-_ERROR: Final = 99
+_SECONDS: Final = 8
 _CONFORMANCE_SECONDS: Final = 400
 
 
@@ -137,6 +138,8 @@ class _Mutants(ast.NodeTransformer):
 
     @override
     def visit_Assign(self, node: ast.Assign) -> ast.AST:
+        if isinstance(node.targets[0], ast.Name) and node.targets[0].id == "__slots__":
+            return node
         attribute = isinstance(node.targets[0], ast.Attribute)
         if attribute and self._is_it(node, "not set"):
             return ast.copy_location(ast.Pass(), node)
@@ -194,79 +197,146 @@ def mutants(source: str) -> Iterator[tuple[str, str]]:
         number += 1
 
 
-def _run_tests(tree: Path, path: str) -> None:
-    """Run tests in this process and end it with their outcome."""
-    quiet = os.open(os.devnull, os.O_WRONLY)
-    os.dup2(quiet, 1)
-    os.dup2(quiet, 2)
-    os.chdir(tree)
-    sys.path.insert(0, str(tree))
-    sys.dont_write_bytecode = True
-    options = ["-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist"]
-    os._exit(int(pytest.main([*options, path])))
+class _Trial:
+    """Runs the tests that were collected once for every mutant, each in a fork of this process."""
+
+    def __init__(self, module: str) -> None:
+        self._path = module
+        self._name = module.removesuffix(".py").replace("/", ".")
+        self.survivors: list[tuple[str, str]] = []
+        self.tried = 0
+
+    @pytest.hookimpl(tryfirst=True)
+    def pytest_runtestloop(self, session: pytest.Session) -> bool:
+        """Take the place of the usual loop over all tests."""
+        stem = Path(self._path).stem
+        session.items.sort(key=lambda item: (f"test_{stem}.py" not in item.nodeid, "oracle" in item.nodeid))
+        whole = (ROOT / self._path).read_text()
+        if not self._passes(session, whole):
+            raise pytest.UsageError("the tests fail without any change")
+        for what, source in mutants(whole):
+            self.tried += 1
+            if self._passes(session, source):
+                self.survivors.append((what, source))
+                os.write(2, f"survived {self._path}:{what}\n".encode())
+        return True
+
+    def _passes(self, session: pytest.Session, source: str) -> bool:
+        child = os.fork()
+        if not child:
+            try:
+                # A mutant may never come to its end.
+                resource.setrlimit(resource.RLIMIT_CPU, (_SECONDS, _SECONDS))
+                _put_in(sys.modules[self._name], source)
+                for at, item in enumerate(session.items):
+                    following = session.items[at + 1] if at + 1 < len(session.items) else None
+                    item.config.hook.pytest_runtest_protocol(item=item, nextitem=following)
+                    if session.testsfailed:
+                        os._exit(1)
+                os._exit(0)
+            finally:
+                # Nothing of the parent's is this child's to clean up.
+                os._exit(1)
+        return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
 
 
-def _unit_tests(tree: Path, path: str) -> bool:
-    """Run tests in a child of this process, which has the libraries loaded and nothing of the program; True: passed."""
-    child = os.fork()
-    if not child:
+def _put_in(module: ModuleType, source: str) -> None:
+    """Change a module in place: those who imported its functions, classes and constants have the changed ones."""
+    before = dict(vars(module))
+    exec(compile(source, str(module.__file__), "exec"), vars(module))
+    for name, old in before.items():
+        new = vars(module).get(name)
+        if new is old or name.startswith("__"):
+            continue
+        if isinstance(old, FunctionType) and isinstance(new, FunctionType):
+            _change(old, new)
+        elif isinstance(old, type) and isinstance(new, type) and old.__module__ == module.__name__:
+            _change_class(old, new)
+            setattr(module, name, old)
+        else:
+            if isinstance(new, tuple) and isinstance(before.get(type(new).__name__), type):
+                # A named tuple is made anew by the class that everybody has.
+                new = before[type(new).__name__](*new)
+                setattr(module, name, new)
+            for other in list(sys.modules.values()):
+                if other.__name__.startswith(("authproxy", "tests", "test_")) and vars(other).get(name) is old:
+                    setattr(other, name, new)
+
+
+def _change_class(old: type, new: type) -> None:
+    for key, value in list(vars(new).items()):
+        mine = vars(old).get(key)
+        if isinstance(mine, FunctionType) and isinstance(value, FunctionType):
+            _change(mine, value)
+        elif isinstance(mine, property) and isinstance(value, property) and mine.fget and value.fget:
+            _change(cast("FunctionType", mine.fget), cast("FunctionType", value.fget))
+        elif isinstance(value, bool | int | bytes | str | None) and not key.startswith("__"):
+            setattr(old, key, value)
+
+
+def _change(old: FunctionType, new: FunctionType) -> None:
+    if len(old.__code__.co_freevars) == len(new.__code__.co_freevars):
+        old.__code__, old.__defaults__, old.__kwdefaults__ = new.__code__, new.__defaults__, new.__kwdefaults__
+
+
+def _conformance_tests(module: str, source: str) -> bool:
+    """Return whether the conformance tests pass with this source in place of the module's."""
+    with tempfile.TemporaryDirectory(prefix="authproxy-mutants-") as folder:
+        tree = Path(folder) / "tree"
+        shutil.copytree(
+            ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", ".*_cache", "__pycache__", ".hypothesis")
+        )
+        (tree / module).write_text(source)
+        environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
+        command = [
+            sys.executable,
+            "-m",
+            "pytest",
+            "-x",
+            "-q",
+            "-p",
+            "no:cacheprovider",
+            "tests/conformance",
+            "tests/fuzz",
+        ]
         try:
-            _run_tests(tree, path)
-        finally:
-            # Nothing of the parent's is this child's to clean up.
-            os._exit(_ERROR)
-    deadline = time.monotonic() + _SECONDS
-    while time.monotonic() < deadline:
-        done, status = os.waitpid(child, os.WNOHANG)
-        if done:
-            return os.waitstatus_to_exitcode(status) == 0
-        time.sleep(0.01)
-    os.kill(child, signal.SIGKILL)
-    os.waitpid(child, 0)
-    return False
-
-
-def _conformance_tests(tree: Path) -> bool:
-    environ = {**os.environ, "PYTHONPATH": str(tree), "PYTHONDONTWRITEBYTECODE": "1"}
-    command = [sys.executable, "-m", "pytest", "-x", "-q", "--no-header", "-p", "no:cacheprovider", "-p", "no:randomly",
-               "tests/conformance", "tests/fuzz"]  # fmt: skip
-    try:
-        done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, timeout=_CONFORMANCE_SECONDS)
-    except subprocess.TimeoutExpired:
-        return False
+            done = subprocess.run(command, cwd=tree, env=environ, capture_output=True, timeout=_CONFORMANCE_SECONDS)
+        except subprocess.TimeoutExpired:
+            return False
     return done.returncode == 0
 
 
 @click.command(help="Breaks the pure rooms one operator at a time, and tells which breakage no test notices.")
 @click.argument("modules", nargs=-1)
-@click.option("--unit-only", is_flag=True, help="Without the conformance tests.")
-def main(*, modules: tuple[str, ...], unit_only: bool) -> None:
-    # Loaded once, here; every child then has them.
-    for library in ("aiohttp.web", "cryptography.x509"):
-        __import__(library)
-    survived = tried = 0
-    with tempfile.TemporaryDirectory(prefix="authproxy-mutants-") as folder:
-        tree = Path(folder) / "tree"
-        shutil.copytree(
-            ROOT, tree, ignore=shutil.ignore_patterns(".venv", ".git", "*_cache", "__pycache__", ".hypothesis")
-        )
-        if not _unit_tests(tree, "tests/http1/test_body.py"):
-            raise click.ClickException("the tests fail without any mutant")
-        for module in modules or MODULES:
-            source = (ROOT / module).read_text()
-            room = Path(module).parent.name
-            own = f"tests/{room}/test_{Path(module).stem}.py"
-            # Its own tests notice most; collecting the others takes longer than running these.
-            rounds = ([own] if (ROOT / own).exists() else []) + [f"tests/{room}"]
-            for what, changed in mutants(source):
-                tried += 1
-                (tree / module).write_text(changed)
-                if all(_unit_tests(tree, path) for path in rounds) and (unit_only or _conformance_tests(tree)):
-                    survived += 1
-                    click.echo(f"survived {module}:{what}")
-            (tree / module).write_text(source)
-            click.echo(f"{tried} tried, {survived} survived up to {module}")
-    raise SystemExit(1 if survived else 0)
+@click.option("--wire", is_flag=True, help="Try what survives with the conformance tests, too.")
+def main(*, modules: tuple[str, ...], wire: bool) -> None:
+    if len(modules) != 1:
+        # A process for each module: tests are collected once in one.
+        options = ["--wire"] if wire else []
+        codes = [subprocess.call([sys.executable, __file__, *options, module]) for module in modules or MODULES]
+        raise SystemExit(max(codes))
+    (module,) = modules
+    trial = _Trial(module)
+    options = [
+        "-q",
+        "-s",
+        "--no-header",
+        "--no-summary",
+        "-p",
+        "no:cacheprovider",
+        "-p",
+        "no:randomly",
+        "-p",
+        "no:xdist",
+    ]
+    os.chdir(ROOT)
+    with Path(os.devnull).open("w") as quiet, contextlib.redirect_stdout(quiet):
+        pytest.main([*options, str(Path("tests") / Path(module).parent.name)], plugins=[trial])
+    left = [what for what, source in trial.survivors if not wire or _conformance_tests(module, source)]
+    click.echo(f"{module}: {trial.tried} tried, {len(left)} survived")
+    if wire:
+        click.echo("\n".join(left))
+    raise SystemExit(1 if left or not trial.tried else 0)
 
 
 if __name__ == "__main__":

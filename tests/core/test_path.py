@@ -100,6 +100,30 @@ def test_unusual_forms_are_named(raw, unusual):
     assert path.unusual == unusual
 
 
+@pytest.mark.parametrize(
+    "raw",
+    [
+        b"/a%", b"/a%2", b"/a%zz", b"/%%41", b"/a%2/b",
+        b"/a%00", b"/a%0ab", b"/a%1fb", b"/a%7fb", b"/a%2500b",
+        b"/a\\b", b"/a%5cb", b"/a%255cb",
+        b"/.", b"/..", b"/a/./b", b"/a/../b", b"/a/..", b"/%2e/", b"/%2e%2e/a", b"/a/.%2e", b"/..;x/a", b"/a/.;", b"/%252e%252e/a",
+        b"/a%252fb", b"/%252e%252e%252fa",
+        b"/%c0%ae%c0%ae/a", b"/a%c1%9cb", b"/a%e0%80%afb",
+    ],
+)  # fmt: skip
+def test_paths_with_two_readings_are_refused(raw):
+    """Broken escapes, control bytes, separators and dots that only some readers see, and letters spelled too long."""
+    assert read_path(raw) is None
+
+
+@pytest.mark.parametrize(
+    "raw", [b"/a%41", b"/a%20b", b"/a%80", b"/a%c3%a9", b"/a%e0%a0%80", b"/a.", b"/...", b"/.a/b.", b"/a%25b"]
+)
+def test_their_neighbours_are_not(raw):
+    """One reading is enough."""
+    assert read_path(raw) is not None
+
+
 @given(PATHS)
 def test_what_needs_nothing_unusual_names_nothing(raw):
     """Each name stands for a form that is there."""

@@ -10,7 +10,7 @@ STATUSES: Final = frozenset({204, 400, 401, 403, 404, 405, 408, 413, 414, 417, 4
 
 
 def check_answers(
-    asked: Reading, pairs: dict[int, list[Carried]], outcome: Outcome, problems: list[str]
+    sent: bytes, asked: Reading, pairs: dict[int, list[Carried]], outcome: Outcome, problems: list[str]
 ) -> list[Message]:
     """Read what the client got; return the final answers."""
     # What is no request may be answered once more, as is what has not ended.
@@ -32,7 +32,9 @@ def check_answers(
         if reading.rest and outcome.end == "clean":
             problems.append(f"answer: bytes behind the last one: {reading.rest[:500]!r}")
     if reading.state == "tunnel":
-        _check_tunnel(reading.rest, len(final) - 1, asked, pairs, problems)
+        number = len(final) - 1
+        behind = sent[asked.messages[number].end :]
+        _check_tunnel((reading.rest, behind), asked.messages[number], pairs.get(number), problems)
     return final
 
 
@@ -44,7 +46,8 @@ def _check_answer(  # noqa: PLR0912, PLR0917  # one rule after the other
     if len(kinds) > 1:
         problems.append("answer: two X-Authproxy-Response")
     if kinds:
-        if kinds[0].startswith(b"own-page") and answer.status == 200:
+        if kinds[0].startswith(b"own-page") and answer.status in {200, 503}:
+            # The health page, which aiohttp answers.
             return
         if answer.status not in STATUSES:
             problems.append(f"answer: our own {answer.status}")
@@ -83,14 +86,16 @@ def _check_answer(  # noqa: PLR0912, PLR0917  # one rule after the other
 
 
 def _check_tunnel(
-    rest: bytes, number: int, asked: Reading, pairs: dict[int, list[Carried]], problems: list[str]
+    streams: tuple[bytes, bytes], request: Message, carried: list[Carried] | None, problems: list[str]
 ) -> None:
-    carried = pairs.get(number)
+    rest, behind = streams
     if not carried:
         problems.append("tunnel: to nobody")
         return
     given = read_answers(carried[-1].sent, [b"GET"], ended=True)
     if not given.rest.startswith(rest):
         problems.append(f"tunnel: the client got {rest[:500]!r}, the upstream sent {given.rest[:500]!r}")
-    if b"upgrade" not in asked.messages[number].options:
+    if not behind.startswith(carried[-1].tunnelled):
+        problems.append(f"tunnel: the upstream got {carried[-1].tunnelled[:500]!r}, the client sent {behind[:500]!r}")
+    if b"upgrade" not in request.options:
         problems.append("tunnel: nobody asked for it")

@@ -10,7 +10,8 @@ from tests.conformance.proxy import ALICE, BOB, token
 from tests.fuzz.breaker import FORGED, IDENTITY, OK, SMUGGLED, Breaker
 
 Step: TypeAlias = bytes | str
-"""Bytes that arrive in one piece; or `pause` and `resume`: the peer stops taking bytes, and goes on."""
+"""Bytes that arrive in one piece; `pause` and `resume`: the peer stops taking bytes, and goes on; `later`: a second and a
+half passes; `drain`: the proxy is told to end."""
 
 CREDENTIALS: Final = {
     ("api", ALICE): token("api", ALICE).encode(),
@@ -42,6 +43,10 @@ class Case:
     """For the requests that reach the upstream, in their order; then good answers."""
     trusted: bool = False
     """The client is a trusted proxy."""
+    catalog: str = ""
+    """`slow`: it must be waited for; `down`: waited for in vain."""
+    dial: str = ""
+    """`refused`: no new connection to an upstream can be had."""
     expect: tuple[int, ...] | None = None
     """The statuses that must come, where nothing was broken."""
 
@@ -60,10 +65,12 @@ _HARMLESS: Final = (
     b"Referer: https://a/?b", b"Origin: https://proxy.test", b"Traceparent: 00-1-1-01", b"Content-Type: text/plain",
     b"Cookie: a=b; c=d", b"Accept: text/html", b"X-Request-Id: id-1", b"Cache-Control: no-cache", b"Range: bytes=0-1",
 )  # fmt: skip
+_HAS_BODY: Final = re.compile(rb"(?i)\r\n(content-length|transfer-encoding):").search
+_ASKED: Final = b"Upgrade: websocket\r\nConnection: Upgrade"
 _HOPS: Final = (
     b"Connection: keep-alive", b"Connection: close", b"Connection: X-A, close", b"Keep-Alive: timeout=5",
     b"TE: trailers", b"TE: gzip", b"Trailer: X-A", b"Proxy-Connection: keep-alive", b"Connection: te, x-b",
-    b"Upgrade: h2c", b"Connection: upgrade",
+    b"Upgrade: h2c", b"Connection: upgrade", _ASKED,
 )  # fmt: skip
 _REPORTS: Final = (
     b"X-Forwarded-For: 192.0.2.1", b"X-Forwarded-For: 192.0.2.1, 127.0.0.2", b"X-Forwarded-Proto: http",
@@ -79,53 +86,74 @@ class Maker:
         self.random = random.Random(seed)
         self._breaker = Breaker(self.random)
 
-    def case(self) -> Case:
+    def case(self) -> Case:  # noqa: PLR0912  # every sort of case has its way
         """Make one input: a third of them is not broken."""
         rnd = self.random
         trusted = rnd.random() < 0.1
-        requests, scripts, expect = [], [], []
+        requests: list[bytes] = []
+        expect: list[int] = []
+        methods: list[bytes] = []
+        places: list[int] = []
+        scripts: list[Script] = []
         closing = False
         for number in range(rnd.choice((1, 1, 1, 2, 3))):
-            raw, _method, status, closes = self._request(number, trusted=trusted)
+            raw, status, forwarded, closes = self._request(number, trusted=trusted)
             requests.append(raw)
             if not closing:
                 expect.append(status)
-                if status == 200:
-                    scripts.append(Script())
+                methods += [raw.lstrip(b"\r\n").partition(b" ")[0]] if forwarded else []
+                places += [len(expect) - 1] if forwarded else []
             closing = closing or closes
         kind = rnd.random()
         expected: tuple[int, ...] | None = tuple(expect)
         data = b"".join(requests)
         if kind < 0.2:
             # Both sides as they should be, with the upstream's answers in every form.
-            made = [self._answer(method) for method in self._methods_of(requests, expect)]
-            scripts = [script for script, _ in made]
-            statuses = iter([status for _, status in made])
-            expected = tuple(next(statuses) if status == 200 else status for status in expect)
+            for place, method in zip(places, methods, strict=True):
+                if _ASKED in requests[place] and not _HAS_BODY(requests[place]) and rnd.random() < 0.8:
+                    scripts.append(self._switch())
+                    expect = [*expect[:place], 101]
+                    break
+                script, expect[place] = self._answer(method)
+                scripts.append(script)
+            expected = tuple(expect)
         elif kind < 0.5:
             expected = None
-            scripts = [self._broken_answer(method) for method in self._methods_of(requests, expect)]
+            scripts = [self._broken_answer(method) for method in methods]
         else:
             expected = None
             for _ in range(rnd.choice((1, 1, 1, 2, 2, 3, 5))):
                 data = self._breaker.broken(data)
             if rnd.random() < 0.2:
                 scripts = [self._broken_answer(b"GET") for _ in range(3)]
-        ending = rnd.choice(("lost", "eof", "wait"))
+        catalog, dial = rnd.choice(("", "", "", "slow", "slow", "down")), "refused" if rnd.random() < 0.02 else ""
+        client = self._pieces(data)
+        if rnd.random() < 0.04:
+            at = rnd.randrange(len(client) + 1)
+            client = (*client[:at], rnd.choice(("later", "drain")), *client[at:])
+        if catalog == "down" or dial or "drain" in client or (b"xpect" in data and "later" in client):
+            expected = None
         return Case(
-            client=self._pieces(data), ending=ending, scripts=tuple(scripts), trusted=trusted, expect=expected
+            client=client, ending=rnd.choice(("lost", "eof", "wait")), scripts=tuple(scripts), trusted=trusted,
+            catalog=catalog, dial=dial, expect=expected,
         )  # fmt: skip
 
     # ------------------------------------------------------------------ what is well-formed
 
-    @staticmethod
-    def _methods_of(requests: list[bytes], expect: list[int]) -> list[bytes]:
-        pairs = zip(requests, expect, strict=False)
-        return [raw.lstrip(b"\r\n").partition(b" ")[0] for raw, status in pairs if status == 200]
+    def _own(self) -> tuple[bytes, int]:
+        """Make a request that the proxy answers itself; return the status that it must get."""
+        line, status = self.random.choice((
+            (b"GET /healthz", 200), (b"HEAD /healthz?x", 200), (b"PURGE /healthz", 405), (b"OPTIONS *", 204),
+            (b"TRACE /", 405), (b"GET /a//b", 400), (b"GET /%2e%2e/", 400), (b"GET /unusual/;//%2f", 401),
+        ))  # fmt: skip
+        return line + b" HTTP/1.1\r\nHost: proxy.test\r\nX-User-Id: " + FORGED + b"\r\n\r\n", status
 
-    def _request(self, number: int, *, trusted: bool) -> tuple[bytes, bytes, int, bool]:
-        """Make a request; return its method, the status that it must get, and whether it ends the connection."""
+    def _request(self, number: int, *, trusted: bool) -> tuple[bytes, int, bool, bool]:
+        """Make a request; return the status that it must get, whether it goes upstream, and whether it is the last."""
         rnd = self.random
+        if rnd.random() < 0.06:
+            raw, status = self._own()
+            return raw, status, False, False
         method = rnd.choice(_METHODS)
         place = rnd.choice((b"", b"", b"", b"", b"/public", b"/web", b"/admin", b"/once", b"/small", b"/keep"))
         path = place + rnd.choice(_PATHS)
@@ -158,7 +186,7 @@ class Maker:
             closes = True
         start = b"%b %b HTTP/1.%d" % (method, target, 0 if http10 else 1)
         blank = b"\r\n" if rnd.random() < 0.03 else b""
-        return blank + b"\r\n".join((start, *lines, b"", b"")) + body, method, status, closes
+        return blank + b"\r\n".join((start, *lines, b"", b"")) + body, status, status == 200, closes
 
     _user = b""
 
@@ -204,6 +232,14 @@ class Maker:
         for _ in range(rnd.choice((0, 0, 1, 2))):
             parts.append(rnd.choice((b"X-T: t\r\n", b"X-User-Id: " + FORGED + b"\r\n", b"Content-Length: 3\r\n")))
         return b"".join((*parts, b"\r\n"))
+
+    def _switch(self) -> Script:
+        """Make a tunnel; what comes through it may be frames or anything."""
+        rnd = self.random
+        frames = b"".join(rnd.choice((b"\x81\x05hello", b"\x82\x7e\x00\x80" + b"x" * 128, b"\x88\x02\x03\xe8", b"\x01\x01a", OK))
+                          for _ in range(rnd.randrange(4)))  # fmt: skip
+        raw = b"HTTP/1.1 101 S\r\nConnection: upgrade\r\nUpgrade: websocket\r\nSec-WebSocket-Accept: x\r\n\r\n" + frames
+        return Script(pieces=self._pieces(raw), then=rnd.choice(("keep", "close", "cut")))
 
     def _answer(self, method: bytes) -> tuple[Script, int]:
         """Make an answer that is in order; return the status that the client must get."""

@@ -14,13 +14,17 @@ from typing import Final
 
 from typing_extensions import override
 
+from authproxy.catalogs.interface import MISS, Catalog, Miss
 from authproxy.cli.common import load_settings
+from authproxy.core.record import TokenRecord, UserId
 from authproxy.core.stats import Stats
 from authproxy.daemon.prepare import Workshop, prepare, read_inputs
 from authproxy.daemon.tasks import Tasks
 from authproxy.edge.access_log import AccessLog
+from authproxy.edge.connection import ClientConnection
 from authproxy.edge.server import EdgeServer, health_page
 from authproxy.edge.services import Services
+from authproxy.errors import CatalogUnavailable
 from authproxy.runtime import Current
 from tests.conformance.proxy import ALICE, BOB, Material
 from tests.conformance.upstream import TRUSTED
@@ -31,6 +35,7 @@ from tests.fuzz.pipes import Behind, Pipe
 
 _TURNS: Final = 2000
 _LATER: Final = 1000.0
+_A_WHILE: Final = 1.5
 
 
 def configuration(port: int, bind: str) -> dict[str, object]:
@@ -62,6 +67,30 @@ def configuration(port: int, bind: str) -> dict[str, object]:
         "identity": {"headers": {"X-User-Id": "id", "Remote-User": "name", "X-Authproxy-Groups": "groups"}},
         "trusted_proxies": [f"{TRUSTED}/32"],
     }  # fmt: skip
+
+
+class _Catalog:
+    """A catalog that knows at once, or must be waited for, or cannot be reached."""
+
+    def __init__(self, real: Catalog, mood: Callable[[], str]) -> None:
+        self._real = real
+        self._mood = mood
+
+    def peek(self, zone: str, user_id: UserId) -> TokenRecord | Miss | None:
+        """Return what is known without waiting."""
+        return MISS if self._mood() else self._real.peek(zone, user_id)
+
+    async def look_up(self, zone: str, user_id: UserId) -> TokenRecord | None:
+        """Wait for the record."""
+        for _ in range(3):
+            await asyncio.sleep(0)
+        if self._mood() == "down":
+            raise CatalogUnavailable("down")
+        return await self._real.look_up(zone, user_id)
+
+    async def aclose(self) -> None:
+        """Give back what is held open."""
+        await self._real.aclose()
 
 
 class MemoryLoop(asyncio.SelectorEventLoop):
@@ -108,6 +137,10 @@ class World:
             on_crash=lambda _, error: self._crashed(error),
             stats=workshop.stats,
         )
+        self._catalog = ""
+        self._dials = True
+        for zone in prepared.built.runtime.zones.values():
+            object.__setattr__(zone, "catalog", _Catalog(zone.catalog, lambda: self._catalog))
         self.upstreams = [upstream for _, upstream in prepared.built.upstreams.values()]
         self.server = EdgeServer(self.services, "public", health_page(self.services), loop)
         loop.set_exception_handler(self._loop_failed)
@@ -126,6 +159,8 @@ class World:
         self.crashes.append(f"crash: {error!r} at {' '.join(frames)}")
 
     def _dial(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+        if not self._dials:
+            raise ConnectionRefusedError(111, "refused")
         self._count += 1
         wire = Behind(self, self._count)
         wire.protocol = protocol
@@ -148,11 +183,12 @@ class World:
                 return
         self.crashes.append("the loop is never idle")
 
-    async def run(self, case: Case) -> Outcome:  # noqa: PLR0912  # every step may be the last
+    async def run(self, case: Case) -> Outcome:
         """Carry one input and let its connection end."""
         self.carried, self.crashes, self._chosen = [], [], {}
         self.lines.clear()
         self._scripts = deque(case.scripts)
+        self._catalog, self._dials = case.catalog, case.dial != "refused"
         peer = TRUSTED if case.trusted else "127.0.0.1"
         wire = Pipe(self.loop, peer)
         client = self.server.connection()
@@ -164,10 +200,7 @@ class World:
             if isinstance(step, bytes):
                 wire.feed(step)
             elif not wire.lost:
-                if step == "pause":
-                    client.pause_writing()
-                else:
-                    client.resume_writing()
+                self._do(step, client)
             await self.idle()
         in_order = not wire.waiting
         if case.ending == "wait":
@@ -184,6 +217,7 @@ class World:
         if not wire.lost:
             wire.lose(None if case.ending == "eof" else ConnectionResetError("gone"))
         await self.idle()
+        self.services.current.draining = False
         self._look_for_leaks()
         self.journal.flush()
         self._behind = [one for one in self._behind if not one.lost]
@@ -192,6 +226,19 @@ class World:
             received=bytes(wire.written), end=wire.end, carried=self.carried, lines=lines, crashes=self.crashes,
             peer=peer, in_order=in_order,
         )  # fmt: skip
+
+    def _do(self, step: str, client: ClientConnection) -> None:
+        if step == "pause":
+            client.pause_writing()
+        elif step == "resume":
+            client.resume_writing()
+        elif step == "later":
+            self.clock += _A_WHILE
+            if client.line.deadline <= self.clock:
+                client.on_deadline()
+        else:
+            self.services.current.draining = True
+            client.drain()
 
     def _look_for_leaks(self) -> None:
         if self.services.connections:
@@ -217,7 +264,8 @@ class World:
         """Carry one input, then a good request; return what is wrong with either."""
         outcome = await self.run(case)
         problems = check(case, outcome)
-        if len(case.client) > 1 and not case.scripts and all(isinstance(step, bytes) for step in case.client):
+        plain = not case.scripts and not case.dial and all(isinstance(step, bytes) for step in case.client)
+        if len(case.client) > 1 and plain:
             whole = replace(case, client=(case.sent,))
             problems += same_whatever_the_pieces(case, outcome, await self.run(whole))
         after = Case(client=(good_request(ALICE, 1), good_request(BOB, 2)), expect=(200, 200))

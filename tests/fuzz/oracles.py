@@ -20,7 +20,7 @@ def check(case: Case, outcome: Outcome) -> list[str]:
     problems = [f"inside: {crash}" for crash in outcome.crashes]
     asked = read_requests(case.sent)
     pairs = check_carried(case, asked, outcome, problems)
-    answers = check_answers(asked, pairs, outcome, problems)
+    answers = check_answers(case.sent, asked, pairs, outcome, problems)
     _check_log(asked, answers, outcome, problems)
     if case.expect is not None:
         statuses = tuple(answer.status for answer in answers)

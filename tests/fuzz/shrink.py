@@ -16,8 +16,8 @@ def shrink_candidates(case: Case) -> list[Case]:
             replace(case, scripts=case.scripts[:at] + case.scripts[at + 1 :], expect=None)
             for at in range(len(case.scripts))
         )
-    if case.trusted:
-        found.append(replace(case, trusted=False))
+    if case.trusted or case.catalog or case.dial:
+        found += [replace(case, trusted=False), replace(case, catalog=""), replace(case, dial="")]
     for at, step in enumerate(case.client):
         found.append(replace(case, client=case.client[:at] + case.client[at + 1 :], expect=None))
         if isinstance(step, bytes):

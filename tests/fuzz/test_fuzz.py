@@ -11,6 +11,9 @@ from tests.fuzz.run import first_find, in_memory
 
 INPUTS = 300
 
+# A second or two each; far more only where the machine has other things to do.
+pytestmark = pytest.mark.timeout(180)
+
 
 def finds(folder, seed, most=INPUTS):
     """What a run finds: the problems of the first input that breaks a rule."""

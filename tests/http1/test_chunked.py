@@ -106,6 +106,16 @@ def test_a_size_has_1_to_15_digits(digits):
     assert read(b"0" * (16 - len(digits)) + digits + b"\r\nhello\r\n0\r\n\r\n") is None
 
 
+@pytest.mark.parametrize("byte", range(256))
+def test_a_size_is_hex_digits_and_nothing_else(byte):
+    """Of all bytes; what `int` would take besides is refused, not raised."""
+    digit = bytes([byte])
+    size = int(digit, 16) if digit in b"0123456789abcdefABCDEF" else 0
+    good = read(digit + b"\r\n" + (b"x" * size + b"\r\n0\r\n\r\n" if size else b"\r\n"))
+
+    assert good == ((b"x" * size, b"", True) if size or digit == b"0" else None)
+
+
 @pytest.mark.parametrize(
     ("size", "good"), [(0, True), (1, True), (255, True), (256, True), (257, False), (1000, False)]
 )
