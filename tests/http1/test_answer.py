@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.http1.answer import AnswerHead, AnswerReader, BadAnswer
+from authproxy.http1.answer import _KNOWN_LINES, _MAX_KNOWN_LINES, AnswerHead, AnswerReader, BadAnswer
 
 READER = AnswerReader()
 
@@ -88,6 +88,56 @@ def test_connection_options(value, close, upgrade, left):
     head = good(b"Connection: " + value, b"Upgrade: websocket", b"X-A: 1")
 
     assert (head.close, head.upgrade, list(head.lines)) == (close, upgrade, left)
+
+
+@pytest.mark.parametrize(
+    ("block", "expected"),
+    [
+        (b"HTTP/1.1 200", (200, -1, False, False)), (b"HTTP/1.0 200", (200, -1, False, True)), (b"HTTP/1.1 100 x", (100, -1, False, False)),
+        (b"HTTP/1.0 101 x", (101, -1, False, True)), (b"HTTP/1.1 999 x", (999, -1, False, False)),
+        (b"HTTP/1.1 200 x\r\nTransfer-Encoding: chunked", (200, -1, True, False)),
+        (b"HTTP/1.1 200 x\r\ntransfer-encoding:\t CHUNKED ", (200, -1, True, False)),
+        (b"HTTP/1.1 200 x\r\nContent-Length: 0", (200, 0, False, False)),
+        (b"HTTP/1.1 200 x\r\ncontent-length:\t5 \t", (200, 5, False, False)),
+        (b"HTTP/1.1 200 x\r\nContent-Length:007", (200, 7, False, False)),
+        (b"HTTP/1.1 200 x\r\nContent-Length: 999999999999999999", (200, 10**18 - 1, False, False)),
+        (b"HTTP/1.0 200 x\r\nContent-Length: 5", (200, 5, False, True)),
+        (b"HTTP/1.0 200 x\r\nConnection: keep-alive\r\nContent-Length: 5", (200, 5, False, True)),
+        (b"HTTP/1.1 200 x\r\nConnection: keep-alive", (200, -1, False, False)),
+        (b"HTTP/1.1 200 x\r\nconnection: Close", (200, -1, False, True)),
+        (b"HTTP/1.1 200 x\r\nConnection:close\r\nContent-Length: 5", (200, 5, False, True)),
+        (b"HTTP/1.1 200 x\r\nConnection: keep-alive\r\nConnection: a, close", (200, -1, False, True)),
+        (b"HTTP/1.1 200 x\r\nConnection: keep-alive\r\nTransfer-Encoding: chunked", (200, -1, True, False)),
+    ],
+)  # fmt: skip
+def test_what_frames_a_body_is_read(block, expected):
+    """Status, length, chunks and whether the connection ends: by a reader that knows the shape, and by a new one."""
+    for reader in (READER, READER, AnswerReader()):
+        head = reader.read(block)
+        assert isinstance(head, AnswerHead), head
+        assert (head.status, head.content_length, head.chunked, head.close) == expected
+        assert not [line for line in head.lines if line.lower().startswith((b"connection", b"transfer"))]
+
+
+@pytest.mark.parametrize(
+    "value", [bytes([byte]) for byte in range(256) if not chr(byte).isascii() or not chr(byte).isdigit()]
+)
+def test_a_length_is_digits_and_nothing_else(value):
+    """Of all bytes; what `int` would take besides is refused, not raised."""
+    assert isinstance(read(b"Content-Length: 1" + value + b"1"), BadAnswer)
+
+
+@pytest.mark.parametrize(("count", "kind"), [(1099, AnswerHead), (1100, BadAnswer), (5000, BadAnswer)])
+def test_fields_are_counted(count, kind):
+    """More than any server sends."""
+    assert isinstance(read(*[b"X: y"] * count), kind)
+
+
+def test_status_lines_are_remembered_and_bounded():
+    """The three hundredth status line is read as well as the first."""
+    for number in range(600):
+        assert good(start=b"HTTP/1.1 200 reason %d" % number).status == 200
+    assert len(_KNOWN_LINES) <= _MAX_KNOWN_LINES
 
 
 def test_hsts_is_noticed_and_passes():
