@@ -65,7 +65,7 @@ _HARMLESS: Final = (
     b"Referer: https://a/?b", b"Origin: https://proxy.test", b"Traceparent: 00-1-1-01", b"Content-Type: text/plain",
     b"Cookie: a=b; c=d", b"Accept: text/html", b"X-Request-Id: id-1", b"Cache-Control: no-cache", b"Range: bytes=0-1",
 )  # fmt: skip
-_HAS_BODY: Final = re.compile(rb"(?i)\r\n(content-length|transfer-encoding):").search
+_NO_TUNNEL: Final = re.compile(rb"(?i)\r\n(content-length|transfer-encoding):|HTTP/1\.0\r").search
 _ASKED: Final = b"Upgrade: websocket\r\nConnection: Upgrade"
 _HOPS: Final = (
     b"Connection: keep-alive", b"Connection: close", b"Connection: X-A, close", b"Keep-Alive: timeout=5",
@@ -110,7 +110,7 @@ class Maker:
         if kind < 0.2:
             # Both sides as they should be, with the upstream's answers in every form.
             for place, method in zip(places, methods, strict=True):
-                if _ASKED in requests[place] and not _HAS_BODY(requests[place]) and rnd.random() < 0.8:
+                if _ASKED in requests[place] and not _NO_TUNNEL(requests[place]) and rnd.random() < 0.8:
                     scripts.append(self._switch())
                     expect = [*expect[:place], 101]
                     break
@@ -148,7 +148,9 @@ class Maker:
         ))  # fmt: skip
         return line + b" HTTP/1.1\r\nHost: proxy.test\r\nX-User-Id: " + FORGED + b"\r\n\r\n", status
 
-    def _request(self, number: int, *, trusted: bool) -> tuple[bytes, int, bool, bool]:
+    def _request(  # noqa: PLR0912  # one part of a request after the other
+        self, number: int, *, trusted: bool
+    ) -> tuple[bytes, int, bool, bool]:
         """Make a request; return the status that it must get, whether it goes upstream, and whether it is the last."""
         rnd = self.random
         if rnd.random() < 0.06:
@@ -180,13 +182,31 @@ class Maker:
             if rnd.random() < 0.2:
                 lines.append(b"Expect: 100-continue")
         closes = http10 or any(re.match(rb"(?i)connection:.*close", line) for line in lines)
-        rnd.shuffle(lines)
+        if rnd.random() < 0.3 and trusted is False:
+            # What comes often, in one order: heads of these shapes are read by patterns.
+            lines = [
+                b"Host: proxy.test",
+                b"User-Agent: " + rnd.choice((b"curl/8", b"")),
+                b"Accept: */*",
+                *auth,
+                *self._usual(lines),
+            ]
+            lines, closes = self._once(lines), http10
+        else:
+            rnd.shuffle(lines)
         if status != 200 and body:
             # Whether a refused body is read away depends on its framing.
             closes = True
         start = b"%b %b HTTP/1.%d" % (method, target, 0 if http10 else 1)
         blank = b"\r\n" if rnd.random() < 0.03 else b""
         return blank + b"\r\n".join((start, *lines, b"", b"")) + body, status, status == 200, closes
+
+    def _usual(self, lines: list[bytes]) -> list[bytes]:
+        """Return what stands behind the usual lines: framing, and one more sort of field at most."""
+        framing = [line for line in lines if re.match(rb"(?i)(content-length|transfer-encoding|expect):", line)]
+        return framing + self.random.choice(
+            ([], [b"Connection: keep-alive"], [b"Cookie: a=b; c=d"], [b"X-User-Id: " + FORGED])
+        )
 
     _user = b""
 

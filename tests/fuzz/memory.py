@@ -1,6 +1,7 @@
 """The real connections with transports in memory: thousands of inputs a second, and time that passes when told to."""
 
 import asyncio
+import contextlib
 import json
 import os
 import traceback
@@ -11,8 +12,7 @@ from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
-
-from typing_extensions import override
+from unittest import mock
 
 from authproxy.catalogs.interface import MISS, Catalog, Miss
 from authproxy.cli.common import load_settings
@@ -25,7 +25,10 @@ from authproxy.edge.connection import ClientConnection
 from authproxy.edge.server import EdgeServer, health_page
 from authproxy.edge.services import Services
 from authproxy.errors import CatalogUnavailable
+from authproxy.http1 import usual
 from authproxy.runtime import Current
+from authproxy.upstream.connection import UpstreamConnection
+from authproxy.upstream.side import Side
 from tests.conformance.proxy import ALICE, BOB, Material
 from tests.conformance.upstream import TRUSTED
 from tests.fuzz.grammar import CREDENTIALS, Case, Script
@@ -93,25 +96,15 @@ class _Catalog:
         await self._real.aclose()
 
 
-class MemoryLoop(asyncio.SelectorEventLoop):
-    """Connects in memory whoever wants a connection."""
-
-    dial: Callable[[asyncio.Protocol], asyncio.Transport]
-
-    @override
-    async def create_connection(  # type: ignore[override]
-        self, protocol_factory: Callable[[], asyncio.Protocol], *_: object, **__: object
-    ) -> tuple[asyncio.Transport, asyncio.Protocol]:
-        protocol = protocol_factory()
-        return self.dial(protocol), protocol
-
-
 class World:
     """The proxy's connections of one process, an upstream, and a clock."""
 
-    def __init__(self, loop: MemoryLoop, folder: Path) -> None:
+    def __init__(self, loop: asyncio.AbstractEventLoop, folder: Path) -> None:
         self.loop = loop
-        loop.dial = self._dial
+        self._patches = contextlib.ExitStack()
+        self._patches.enter_context(mock.patch("authproxy.upstream.pool.dial", self._dial))
+        # Patterns are made of shapes that come often; here nearly everything comes once.
+        self._patches.enter_context(mock.patch.object(usual, "_OFTEN", 2))
         self.clock = 1000.0
         self.carried: list[Carried] = []
         self.crashes: list[str] = []
@@ -158,15 +151,17 @@ class World:
             trace = trace.tb_next
         self.crashes.append(f"crash: {error!r} at {' '.join(frames)}")
 
-    def _dial(self, protocol: asyncio.Protocol) -> asyncio.Transport:
+    async def _dial(self, side: Side[UpstreamConnection], *_: object) -> UpstreamConnection:
+        """Stand in for `upstream.dial.dial`."""
         if not self._dials:
             raise ConnectionRefusedError(111, "refused")
         self._count += 1
         wire = Behind(self, self._count)
-        wire.protocol = protocol
-        protocol.connection_made(wire)
+        connection = UpstreamConnection(side)
+        wire.protocol = connection
+        connection.connection_made(wire)
         self._behind.append(wire)
-        return wire
+        return connection
 
     def script_of(self, carried: Carried) -> Script:
         """What is done with a request: always the same for one."""
@@ -191,7 +186,7 @@ class World:
         self._catalog, self._dials = case.catalog, case.dial != "refused"
         peer = TRUSTED if case.trusted else "127.0.0.1"
         wire = Pipe(self.loop, peer)
-        client = self.server.connection()
+        client = self.server.connection(overloaded=False)
         wire.protocol = client
         client.connection_made(wire)
         # No loop tells the end of a connection in the turn in which it tells its beginning.
@@ -278,6 +273,7 @@ class World:
         await self.tasks.aclose()
         await self.server.shutdown(0)
         await self.idle()
+        self._patches.close()
 
 
 def good_request(user: str, number: int) -> bytes:

@@ -87,9 +87,9 @@ async def fuzz(carrier: Carrier, seed: str, seconds: float, tell: Tell) -> int:
 
 def in_memory(folder: Path, work: Callable[[Carrier], Awaitable[int]]) -> int:
     """Do the work with transports in memory."""
-    from tests.fuzz.memory import MemoryLoop, World
+    from tests.fuzz.memory import World
 
-    loop = MemoryLoop()
+    loop = asyncio.SelectorEventLoop()
     world = World(loop, folder)
 
     async def run() -> int:
