@@ -6,6 +6,7 @@ from typing import Final
 REQUEST_FORWARDED: Final = "request.forwarded"
 REQUEST_REFUSED: Final = "request.refused"
 REQUEST_ANSWERED: Final = "request.answered"
+REQUEST_REDIRECTED: Final = "request.redirected"
 REQUEST_FAILED: Final = "request.failed"
 REQUEST_CRASHED: Final = "request.crashed"
 

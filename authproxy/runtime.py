@@ -109,6 +109,16 @@ class Times:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Redirect:
+    """Where a listener of mode redirect leads."""
+
+    routes: RouteTable[Route]
+    """Those of the https listener: only the hosts that they know are redirected to."""
+    port: bytes
+    """`:8443`; empty for 443."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """What a connection that came in here may see."""
 
@@ -121,6 +131,8 @@ class Listener:
     """The path that is answered here without credentials."""
     hsts: bytes | None = None
     """The whole line, with CRLF."""
+    redirect: Redirect | None = None
+    """Where plain HTTP leads; such a listener has no routes of its own."""
     generation: int = 0
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this listener says of it, as JSON members."""

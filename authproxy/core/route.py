@@ -98,6 +98,10 @@ class RouteTable(Generic[R]):
                 return route
         return NoRoute.NO_MATCH if known else NoRoute.UNKNOWN_HOST
 
+    def knows(self, host: str) -> bool:
+        """Tell whether any route is for this host, whatever the path. `host` is folded and without port."""
+        return next(iter(self._candidates(host)), None) is not None
+
     def _candidates(self, host: str) -> Iterable[_Paths[R]]:
         if (exact := self._hosts.get(host)) is not None:
             yield exact

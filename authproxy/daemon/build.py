@@ -17,8 +17,11 @@ from authproxy.daemon.upstreams import health_check, tell
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import client_context, fingerprint
-from authproxy.runtime import HeaderRules, IdentityValue, Listener, Rewrite, Route, Runtime, Times, Zone
+from authproxy.runtime import HeaderRules, IdentityValue, Listener, Redirect, Rewrite, Route, Runtime, Times, Zone
+from authproxy.settings import Settings
 from authproxy.settings.addresses import UnixSocket, Url
+from authproxy.settings.listeners import Listener as ListenerSettings
+from authproxy.settings.redirects import port_of, target_of
 from authproxy.settings.routes import HeaderValue
 from authproxy.settings.routes import Route as RouteSettings
 from authproxy.settings.upstreams import Upstream as UpstreamSettings
@@ -26,6 +29,7 @@ from authproxy.upstream.means import Means, Spawn
 from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
 
+_HTTPS: Final = 443
 _UNQUOTED: Final = str.maketrans({'"': "'", "\\": "/"})
 
 
@@ -61,9 +65,10 @@ def build(parts: Parts, generation: int) -> Built:
     upstreams = gather(parts.sources.loaded, "upstreams", settings.upstreams, lambda name: _upstream(parts, name))
     by_name = {name: upstream for name, (_, upstream) in upstreams.items()}
     routes = [_route(parts, index, zones, by_name) for index in range(len(settings.routes))]
+    tables = {name: _table(settings.routes, routes, name) for name in settings.listeners}
     runtime = Runtime(
         generation=generation,
-        listeners={name: _listener(parts, name, routes, generation) for name in settings.listeners},
+        listeners={name: _listener(parts, name, tables, generation) for name in settings.listeners},
         zones=zones,
         upstreams=by_name,
         identity=tuple(
@@ -192,14 +197,25 @@ def _header_rules(parts: Parts, index: int, side: str, values: Mapping[str, Head
     return HeaderRules(set_lines=lines, dropped=frozenset(fold(name.encode()) for name in values))
 
 
-def _listener(parts: Parts, name: str, routes: list[Route], generation: int) -> Listener:
+def _table(described: tuple[RouteSettings, ...], routes: list[Route], listener: str) -> RouteTable[Route]:
+    """Return the routes that are served on a listener; none where it redirects."""
+    return RouteTable(
+        (Pattern(one.host, one.path, one.exact), route)
+        for one, route in zip(described, routes, strict=True)
+        if listener in one.listeners
+    )
+
+
+def _redirect(settings: Settings, own: ListenerSettings, tables: Mapping[str, RouteTable[Route]]) -> Redirect | None:
+    target, port = target_of(settings, own), port_of(settings, own)
+    if own.mode != "redirect" or target is None or port is None:
+        return None
+    return Redirect(routes=tables[target], port=b"" if port == _HTTPS else b":%d" % port)
+
+
+def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], generation: int) -> Listener:
     settings = parts.sources.loaded.settings
     own = settings.listeners[name]
-    served = [
-        (Pattern(described.host, described.path, described.exact), route)
-        for described, route in zip(settings.routes, routes, strict=True)
-        if name in described.listeners
-    ]
     limits = HeadLimits(head=settings.limits.head, line=settings.limits.line, fields=settings.limits.fields)
     times = settings.timeouts
     hsts = None if own.hsts is None else int(own.hsts.total_seconds())
@@ -212,7 +228,8 @@ def _listener(parts: Parts, name: str, routes: list[Route], generation: int) -> 
             reported=bool(settings.trusted_proxies),
         ),
         limits=limits,
-        routes=RouteTable(served),
+        routes=tables[name],
+        redirect=_redirect(settings, own, tables),
         times=Times(
             handshake=times.handshake.total_seconds(),
             head=times.head.total_seconds(),

@@ -84,8 +84,13 @@ class Doors:
         """Swap the TLS contexts of all listeners, accept on the new sockets, close those that are no longer named."""
         listeners = loaded.settings.listeners
         self._limit(loaded)
-        for name, chosen in contexts.items():
-            acceptor = self._acceptors.get(name) or self._make(name, chosen)
+        for name in listeners:
+            # Without contexts it speaks no TLS, and its connections are of another kind.
+            chosen = contexts.get(name)
+            acceptor = self._acceptors.get(name)
+            if acceptor is None or (acceptor.contexts is None) is not (chosen is None):
+                acceptor = self._make(name, chosen)
+                self._move(name, acceptor)
             acceptor.contexts = chosen
             acceptor.handshake = loaded.settings.timeouts.handshake.total_seconds()
             announced = listeners[name].proxy_protocol
@@ -116,7 +121,18 @@ class Doors:
             acceptor.close()
         self._sockets.clear()
 
-    def _make(self, name: str, contexts: Contexts) -> Acceptor:
+    def _move(self, name: str, acceptor: Acceptor) -> None:
+        """Let this acceptor take over the sockets of a listener whose mode has changed, or that is new."""
+        old = self._acceptors.get(name)
+        self._acceptors[name] = acceptor
+        if old is None:
+            return
+        for key in [key for key in self._sockets if key[0] == name]:
+            self._sockets[key] = self._sockets[key].dup()
+            acceptor.add(self._sockets[key])
+        old.close()
+
+    def _make(self, name: str, contexts: Contexts | None) -> Acceptor:
         server = EdgeServer(self._services, name, self._page, asyncio.get_running_loop())
 
         def report(address: str, reason: str, detail: str) -> None:
@@ -127,8 +143,5 @@ class Doors:
             event = _EVENTS.get(reason, events.HANDSHAKE_FAILED)
             _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
 
-        acceptor = Acceptor(
-            server.connection, contexts, caps=self.caps, stats=self._stats.listener(name), report=report
-        )
-        self._acceptors[name] = acceptor
-        return acceptor
+        factory = server.connection if contexts is not None else server.redirect_connection
+        return Acceptor(factory, contexts, caps=self.caps, stats=self._stats.listener(name), report=report)

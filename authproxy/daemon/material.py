@@ -167,16 +167,18 @@ def read_truststore(loaded: Loaded, name: str) -> Truststore:
 
 
 def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
-    """Return the TLS contexts of every listener, each proven by a handshake in memory.
+    """Return the TLS contexts of every listener that speaks TLS, each proven by a handshake in memory.
 
     Raises:
         ConfigError: with every problem.
     """
-    listeners = loaded.settings.listeners
+    listeners = {name: one for name, one in loaded.settings.listeners.items() if one.mode == "http"}
 
     def build(name: str) -> Contexts:
         listener = listeners[name]
-        minimum = ssl.TLSVersion.TLSv1_3 if listener.tls.minimum == "1.3" else ssl.TLSVersion.TLSv1_2
+        own = listener.keystore or ""
+        is_strict = listener.tls is not None and listener.tls.minimum == "1.3"
+        minimum = ssl.TLSVersion.TLSv1_3 if is_strict else ssl.TLSVersion.TLSv1_2
         client = client_rules(listener.client_certificates, material)
 
         def context(keystore: str) -> ssl.SSLContext:
@@ -184,9 +186,9 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
             keys.self_test(made, material.keystores[keystore])
             return made
 
-        by_keystore = {keystore: context(keystore) for keystore in {listener.keystore, *listener.sni.values()}}
+        by_keystore = {keystore: context(keystore) for keystore in {own, *listener.sni.values()}}
         named = {host: by_keystore[keystore] for host, keystore in listener.sni.items()}
-        return Contexts(default=by_keystore[listener.keystore], names=named)
+        return Contexts(default=by_keystore[own], names=named)
 
     return gather(loaded, "listeners", listeners, build)
 

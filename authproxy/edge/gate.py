@@ -9,7 +9,8 @@ from authproxy.edge.refusal import Refusal
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Listener, Route
 
-_NEVER: Final = frozenset({b"CONNECT", b"TRACE"})
+NEVER: Final = frozenset({b"CONNECT", b"TRACE"})
+"""Methods that are refused whatever a route says."""
 _IDEMPOTENT: Final = frozenset({b"GET", b"HEAD", b"OPTIONS", b"PUT", b"DELETE"})
 _REQUEST_ID: Final = re.compile(rb"[A-Za-z0-9._\-]{1,64}").fullmatch
 
@@ -37,7 +38,7 @@ def accepted_id(value: bytes | None) -> bytes | None:
 def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
-    if not head.is_usual and method in _NEVER:
+    if not head.is_usual and method in NEVER:
         return Refusal(status=405, reason="method-never-allowed")
     decoded, unusual = head.path, _USUAL
     if worth_a_look(decoded) is not None:

@@ -1,5 +1,6 @@
 """Sends what the proxy says in its own name, and decides whether the connection can go on after it."""
 
+from http import HTTPStatus
 from typing import Final
 
 from authproxy import events
@@ -36,7 +37,9 @@ def send_refusal(
     line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts))
     facts.user = refusal.user
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
-    if not refusal.reason:
+    if refusal.status == HTTPStatus.PERMANENT_REDIRECT:
+        event = events.REQUEST_REDIRECTED
+    elif not refusal.reason:
         event = events.REQUEST_ANSWERED
     record(services, facts, event, refusal.status, services.monotonic(), refusal.reason, refusal.detail)
     return close

@@ -48,7 +48,7 @@ class Refusal:
 
 
 _CLASSES: Final = {
-    204: AnswerClass.OWN_PAGE,
+    204: AnswerClass.OWN_PAGE, 308: AnswerClass.OWN_PAGE,
     400: AnswerClass.BAD_REQUEST, 401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
     408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
     431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 503: AnswerClass.UNAVAILABLE, 504: AnswerClass.UPSTREAM,
@@ -148,6 +148,8 @@ def _content(status: int, head: RequestHead, request_id: str) -> tuple[bytes, by
     """Return the lines about the body, and the body."""
     if status == HTTPStatus.NO_CONTENT:
         return b"", b""
+    if status == HTTPStatus.PERMANENT_REDIRECT:
+        return b"Content-Length: 0\r\n", b""
     if status in PAGES and wants_page(head):
         body = page(status, _NAMES[status], _MESSAGES[status], request_id)
         lines = LINES

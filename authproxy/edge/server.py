@@ -8,6 +8,7 @@ from aiohttp import web
 
 from authproxy.edge.connection import ClientConnection
 from authproxy.edge.overloaded import OverloadedConnection
+from authproxy.edge.redirect import RedirectConnection
 from authproxy.edge.services import Services
 
 OwnPage: TypeAlias = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -25,6 +26,12 @@ class EdgeServer(web.Server):
         """Return the protocol for a connection that was just accepted."""
         made = OverloadedConnection if overloaded else ClientConnection
         return made(self, self._services, self._listener, self._loop)
+
+    def redirect_connection(self, overloaded: bool = False) -> RedirectConnection:
+        """Return the protocol for a connection without TLS, which nothing is forwarded on."""
+        made = RedirectConnection(self, self._services, self._listener, self._loop)
+        made.is_short = overloaded
+        return made
 
 
 def health_page(services: Services) -> OwnPage:

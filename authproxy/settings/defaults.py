@@ -17,7 +17,9 @@ def fill(values: dict[str, Value]) -> dict[str, Value]:
     if isinstance(upstreams, dict):
         filled["upstreams"] = {name: _upstream(one) for name, one in upstreams.items()}
     if isinstance(routes, list):
-        names: list[Value] = list(listeners) if isinstance(listeners, dict) else []
+        names: list[Value] = (
+            [name for name, one in listeners.items() if _serves(one)] if isinstance(listeners, dict) else []
+        )
         filled["routes"] = [_route(one, names, zone) for one in routes]
     if isinstance(ops := values.get("ops"), dict) and _client_mode(ops) in {"optional", "required"}:
         filled["ops"] = _with(ops, "keystore", keystore)
@@ -33,12 +35,17 @@ def _with(values: dict[str, Value], key: str, default: Value) -> dict[str, Value
     return values if values.get(key) is not None or default is None else {**values, key: default}
 
 
+def _serves(listener: Value) -> bool:
+    return not isinstance(listener, dict) or listener.get("mode") != "redirect"
+
+
 def _listener(value: Value, keystore: str | None) -> Value:
-    if not isinstance(value, dict):
+    # A redirect listener speaks no TLS: what is written about it there is told, and nothing is filled in.
+    if not isinstance(value, dict) or not _serves(value):
         return value
     # TLS 1.3 alone hides client certificates from onlookers, and every client that has one can speak it.
     minimum = "1.3" if _client_mode(value) == "required" else "1.2"
-    tls = value.get("tls", {})
+    tls = value.get("tls") or {}
     return {
         **_with(value, "keystore", keystore),
         "tls": _with(tls, "minimum", minimum) if isinstance(tls, dict) else tls,

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, create_model
 
-from authproxy.options import Duration, Flag, LocalPath, SecretRef
+from authproxy.options import Duration, Flag, LocalPath, SecretRef, Whole
 from authproxy.settings.addresses import Bind, Cidr
-from authproxy.settings.section import Section
+from authproxy.settings.section import Section, bounded
 from authproxy.settings.words import EnvName, Host, Name, Several, UrlPath, at_least_one, later
 
 ClientMode: TypeAlias = Literal["none", "optional", "required"]
@@ -80,22 +80,32 @@ else:
     )
 
 
+class Redirect(Section):
+    """Where a listener of mode redirect sends clients."""
+
+    to: Name | None = None
+    """The listener of mode http that they are sent to; by default the only one."""
+    port: Annotated[Whole, bounded(1, 65535)] | None = None
+    """The port that clients know it by, where that is not the port of its first `bind`, as behind a port mapping."""
+
+
 class Listener(Section):
     """One address, or several, where clients knock."""
 
-    FILLED = frozenset({"keystore", "tls"})
     LATER = frozenset({"target", "callers"})
 
     bind: Annotated[tuple[Bind, ...], Several("address")]
     """Where to listen: `host:port`, `[v6]:port`, `unix:/path`, or a list of these."""
-    mode: Annotated[Literal["http"], later("tcp", "redirect", "authz", now="http")] = "http"
-    """What is spoken: `http`, that is HTTP/1.1 over TLS."""
-    keystore: Name
-    """The keystore shown to clients; by default the only one."""
+    mode: Annotated[Literal["http", "redirect"], later("tcp", "authz", now="http or redirect")] = "http"
+    """`http`: HTTP/1.1 over TLS; `redirect`: plain HTTP, every request is sent to https and none is forwarded."""
+    redirect: Redirect | None = None
+    """Where mode redirect leads; by default to the only listener of mode http."""
+    keystore: Name | None = None
+    """The keystore shown to clients; by default the only one; none with mode redirect."""
     sni: Mapping[Host, Name] = {}
     """Other keystores by the host that a client asks for: exact, or `*.suffix`; the rest gets `keystore`."""
-    tls: Tls
-    """The protocol below HTTP."""
+    tls: Tls | None = None
+    """The protocol below HTTP; none with mode redirect."""
     client_certificates: ClientCertificates = ClientCertificates()
     """Whether clients show certificates (mutual TLS)."""
     proxy_protocol: ProxyProtocol | None = None

@@ -176,6 +176,18 @@ class Proxy:
             ), wanted
             return next(line for line in self.access if line["request_id"] == wanted)
 
+    def wait_access_text(self, text: str) -> dict[str, object]:
+        """The first line of the access log that holds this text, once it is written."""
+        with self._changed:
+            assert self._changed.wait_for(lambda: any(text in str(line) for line in self.access), PATIENCE), text
+            return next(line for line in self.access if text in str(line))
+
+    def wait_log_count(self, text: str, count: int) -> None:
+        """Return once so many lines of the log hold this text."""
+        with self._changed:
+            enough = lambda: sum(text in line for line in self.log) >= count  # noqa: E731  # two words
+            assert self._changed.wait_for(enough, PATIENCE), "".join(self.log)
+
     def stop(self) -> None:
         """End it: twice asked means now."""
         for _ in range(2):

@@ -25,7 +25,7 @@ MISTAKES = {
     "a value of a later version": (
         "keystore: main}}",
         "keystore: main, mode: tcp}}",
-        "authproxy.yaml:3:64: listeners.public.mode: tcp is not available in this version: http is",
+        "authproxy.yaml:3:64: listeners.public.mode: tcp is not available in this version: http or redirect is",
     ),
     "a key in the wrong map": (
         "keystore: main}}",
@@ -93,7 +93,7 @@ MISTAKES = {
     "no keystore": (
         "keystores: {main: {file: server.pem}}\nlisteners: {public: {bind: 0.0.0.0:8443, keystore: main}}",
         "listeners: {public: {bind: 0.0.0.0:8443}}",
-        "authproxy.yaml:2:13: listeners.public.keystore: is needed, and none is defined: add `keystores: {NAME: {file: PATH}}`",
+        "authproxy.yaml:2:13: listeners.public: needs a keystore, and none is defined: add `keystores: {NAME: {file: PATH}}`",
     ),
     "a number without unit where a duration belongs": (
         "catalog: users}}",

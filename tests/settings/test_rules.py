@@ -160,7 +160,7 @@ def test_where_there_are_two_one_must_be_named(problems):
     )
 
     assert [line.split(": ", 1)[1] for line in problems(text)] == [
-        "listeners.public.keystore: is needed where there is more than one: main or site",
+        "listeners.public: needs `keystore: NAME` where there is more than one: main or site",
         "routes[0]: who may pass? needs `zone: NAME` (known: a, b), or `public: true`",
     ]
 
@@ -592,3 +592,77 @@ def test_equal_files_make_equal_settings(load_text):
 
     assert one == other
     assert one != load_text(with_section(BASE + ROUTES, "limits", "{fields: 99}")).settings
+
+
+REDIRECT = "a: {bind: '[::1]:1', mode: redirect"
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        f"{{{REDIRECT}}}, b: {{bind: c:2}}}}",
+        f"{{{REDIRECT}, health: /h}}, b: {{bind: c:443, hsts: 365d}}}}",
+        f"{{{REDIRECT}, redirect: {{to: c}}}}, b: {{bind: b:2}}, c: {{bind: [unix:/c.sock, c:3]}}}}",
+        f"{{{REDIRECT}, redirect: {{port: 443}}}}, b: {{bind: unix:/b.sock}}}}",
+        f"{{{REDIRECT}, redirect: {{}}}}, b: {{bind: b:2}}}}",
+    ],
+)
+def test_redirects_that_are_right(problems, value):
+    """To the only listener, or to one by name; the port is known or said."""
+    assert told(problems, "listeners", value) == []
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (f"{{{REDIRECT}}}, b: {{bind: b:2}}, c: {{bind: c:3}}}}",
+         "listeners.a: needs `redirect: {to: NAME}` where there is more than one: b or c"),
+        (f"{{{REDIRECT}}}, b: {{bind: unix:/b.sock}}}}",
+         "listeners.a: needs `redirect: {port: N}`: no `bind` of b tells the port that clients know it by"),
+        (f"{{{REDIRECT}}}, b: {{bind: 'b:0'}}}}",
+         "listeners.a: needs `redirect: {port: N}`: no `bind` of b tells the port that clients know it by"),
+        (f"{{{REDIRECT}, redirect: {{to: bb}}}}, b: {{bind: b:2}}}}",
+         'listeners.a.redirect.to: unknown listener (did you mean "b"?)'),
+        (f"{{{REDIRECT}, redirect: {{to: a}}}}, b: {{bind: b:2}}}}",
+         "listeners.a.redirect.to: must be a listener of mode http"),
+        (f"{{{REDIRECT}, redirect: {{port: 0}}}}, b: {{bind: b:2}}}}",
+         "listeners.a.redirect.port: must be between 1 and 65535, is 0"),
+        (f"{{{REDIRECT}, keystore: main}}, b: {{bind: b:2}}}}",
+         "listeners.a.keystore: has no effect with `mode: redirect`, which is plain HTTP: take it away"),
+        (f"{{{REDIRECT}, tls: {{minimum: '1.3'}}}}, b: {{bind: b:2}}}}",
+         "listeners.a.tls: has no effect with `mode: redirect`, which is plain HTTP: take it away"),
+        (f"{{{REDIRECT}, sni: {{x: main}}}}, b: {{bind: b:2}}}}",
+         "listeners.a.sni: has no effect with `mode: redirect`, which is plain HTTP: take it away"),
+        (f"{{{REDIRECT}, client_certificates: {{mode: required, trust: ca}}}}, b: {{bind: b:2}}}}",
+         "listeners.a.client_certificates: has no effect with `mode: redirect`, which is plain HTTP: take it away"),
+        (f"{{{REDIRECT}, drop_unusual_names: true}}, b: {{bind: b:2}}}}",
+         "listeners.a.drop_unusual_names: has no effect with `mode: redirect`, which is plain HTTP: take it away"),
+        (f"{{{REDIRECT}, hsts: 1d}}, b: {{bind: b:2}}}}",
+         "listeners.a.hsts: is never sent over plain HTTP (RFC 6797, 7.2): set it on the listener that the redirect leads to"),
+        ("{b: {bind: b:2, redirect: {port: 443}}}",
+         "listeners.b.redirect: has no effect without `mode: redirect`: keep both or none"),
+        ("{b: {bind: b:2, mode: tcp}}",
+         "listeners.b.mode: tcp is not available in this version: http or redirect is"),
+    ],
+)  # fmt: skip
+def test_redirects_that_are_wrong(problems, value, line):
+    """Each with its cure."""
+    assert told(problems, "listeners", value) == [line]
+
+
+def test_a_redirect_needs_a_listener_for_https(problems):
+    """And a route needs one that serves it."""
+    assert "listeners.a: redirects to a listener of mode http, and there is none" in told(
+        problems, "listeners", f"{{{REDIRECT}}}}}"
+    )
+
+
+def test_routes_are_served_on_listeners_for_https_only(problems, load_text):
+    """By default on all of them; a redirect that is named serves none."""
+    text = with_section(BASE, "listeners", f"{{{REDIRECT}}}, b: {{bind: b:2}}}}")
+    route = "routes: [{path: /, upstream: legacy, listeners: [a, b]}]\n"
+
+    assert load_text(text + ROUTES).settings.routes[0].listeners == ("b",)
+    assert [line.split(": ", 1)[1] for line in problems(text + route)] == [
+        "routes[0].listeners[0]: a is of mode redirect, which serves no routes: name the listener that it leads to"
+    ]

@@ -26,6 +26,7 @@ def _references(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
     for name, listener in settings.listeners.items():
         here: Path = ("listeners", name)
         yield (*here, "keystore"), "keystores", listener.keystore
+        yield (*here, "redirect", "to"), "listeners", None if listener.redirect is None else listener.redirect.to
         yield (*here, "client_certificates", "trust"), "truststores", listener.client_certificates.trust
         for host, keystore in listener.sni.items():
             yield (*here, "sni", host), "keystores", keystore
