@@ -58,6 +58,16 @@ class Rewrite:
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
+class Preflight:
+    """Which pages of other origins may call a route."""
+
+    origins: frozenset[bytes]
+    """As browsers spell them; with `*`, every one."""
+    lines: bytes
+    """What is granted: the field lines of the answer but for the origin, with CRLF."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Route:
     """Where a request goes, who may go there, and what is changed on the way."""
 
@@ -83,6 +93,8 @@ class Route:
     reuse_after_body: bool = True
     request: HeaderRules | None = None
     response: HeaderRules | None = None
+    preflight: Preflight | None = None
+    """None: OPTIONS is a method like any."""
 
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""

@@ -17,7 +17,18 @@ from authproxy.daemon.upstreams import health_check, tell
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import client_context, fingerprint
-from authproxy.runtime import HeaderRules, IdentityValue, Listener, Redirect, Rewrite, Route, Runtime, Times, Zone
+from authproxy.runtime import (
+    HeaderRules,
+    IdentityValue,
+    Listener,
+    Preflight,
+    Redirect,
+    Rewrite,
+    Route,
+    Runtime,
+    Times,
+    Zone,
+)
 from authproxy.settings import Settings
 from authproxy.settings.addresses import UnixSocket, Url
 from authproxy.settings.listeners import Listener as ListenerSettings
@@ -160,7 +171,21 @@ def _route(parts: Parts, index: int, zones: Mapping[str, Zone], upstreams: Mappi
         reuse_after_body=reuse,
         request=_header_rules(parts, index, "request", settings.headers.request),
         response=_header_rules(parts, index, "response", settings.headers.response),
+        preflight=_preflight(settings),
     )
+
+
+def _preflight(settings: RouteSettings) -> Preflight | None:
+    own = settings.preflight
+    if own is None:
+        return None
+    lines = b"Access-Control-Allow-Methods: %b\r\n" % ", ".join(own.methods).encode()
+    if own.headers:
+        lines += b"Access-Control-Allow-Headers: %b\r\n" % ", ".join(own.headers).encode()
+    if own.credentials:
+        lines += b"Access-Control-Allow-Credentials: true\r\n"
+    lines += b"Access-Control-Max-Age: %d\r\n" % own.max_age.total_seconds()
+    return Preflight(origins=frozenset(origin.encode() for origin in own.origins), lines=lines)
 
 
 def _allow(settings: RouteSettings) -> AllowRules | None:

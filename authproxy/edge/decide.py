@@ -6,13 +6,14 @@ from authproxy.core.record import user_id_text
 from authproxy.core.token import Token
 from authproxy.edge.facts import Facts
 from authproxy.edge.gate import check_body, find_route
+from authproxy.edge.preflight import answer_preflight
 from authproxy.edge.refusal import NO_CONTENT, Refusal, refuse_access, refuse_credential, refuse_unavailable
 from authproxy.edge.services import Services
 from authproxy.errors import CatalogUnavailable
 from authproxy.runtime import Route, Zone
 
 
-def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa: PLR0911  # every step may refuse
+def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa: C901, PLR0911  # every step may refuse
     """Decide at once when the catalog knows at once: None is a pass, noted in `facts`.
 
     A token is returned when the catalog must be waited for; then `await fetch_and_judge`.
@@ -24,6 +25,8 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     if isinstance(route, Refusal):
         return route
     facts.route = route
+    if route.preflight is not None and (answer := answer_preflight(route.preflight, head)) is not None:
+        return answer
     zone = route.zone
     if zone is None:
         return check_body(route, head) if head.has_body else None

@@ -5,6 +5,7 @@ from typing import Final
 
 from authproxy.core.path import read_path, worth_a_look
 from authproxy.core.route import NoRoute
+from authproxy.edge.preflight import answer_preflight
 from authproxy.edge.refusal import Refusal
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Listener, Route
@@ -54,10 +55,15 @@ def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # eve
         return Refusal(status=status, reason=route.value)
     if unusual and not unusual <= route.unusual:
         return Refusal(status=400, reason="unusual-path")
-    if route.methods is not None and method not in route.methods:
+    if route.methods is not None and method not in route.methods and not _is_preflight(route, head):
         allowed = b", ".join(sorted(route.methods))
         return Refusal(status=405, reason="method-not-allowed", lines=b"Allow: %b\r\n" % allowed)
     return route
+
+
+def _is_preflight(route: Route, head: RequestHead) -> bool:
+    """Tell whether this is a browser's question about a method, which need not be one of the route's methods itself."""
+    return route.preflight is not None and answer_preflight(route.preflight, head) is not None
 
 
 def check_body(route: Route, head: RequestHead) -> Refusal | None:

@@ -1,15 +1,27 @@
 """Section `routes`: which request goes where, and who may make it."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import Annotated, Literal, TypeAlias
 from uuid import UUID
 
-from pydantic import Discriminator, Field, Tag
+from pydantic import AfterValidator, Discriminator, Field, Tag
 
-from authproxy.options import Flag, SecretRef, Size
+from authproxy.options import Duration, Flag, SecretRef, Size
 from authproxy.settings.addresses import Cidr
 from authproxy.settings.section import Section
-from authproxy.settings.words import Group, HeaderName, HeaderText, Host, Method, Name, UrlPath, at_least_one
+from authproxy.settings.words import (
+    Group,
+    HeaderName,
+    HeaderText,
+    Host,
+    Method,
+    Name,
+    Origin,
+    Upgrade,
+    UrlPath,
+    at_least_one,
+)
 
 
 def _header_value_kind(value: object) -> str:
@@ -17,6 +29,13 @@ def _header_value_kind(value: object) -> str:
     if value is None:
         return "<remove>"
     return "<reference>" if isinstance(value, Mapping | SecretRef) else "<text>"
+
+
+def _at_most_a_day(value: timedelta) -> timedelta:
+    # As Firefox, which remembers longest of all browsers.
+    if value > timedelta(days=1):
+        raise ValueError("must be at most 1d: no browser remembers longer")
+    return value
 
 
 HeaderValue: TypeAlias = Annotated[
@@ -46,11 +65,26 @@ class Headers(Section):
     """On the way to the client: text, a secret's reference, or null."""
 
 
+class Preflight(Section):
+    """Browsers' question whether a page of another origin may call (CORS), answered here and never forwarded."""
+
+    origins: Annotated[tuple[Origin, ...], at_least_one("origin")]
+    """The origins whose pages may call, `https://host` or with a port; or `*` alone for every one."""
+    methods: Annotated[tuple[Method, ...], at_least_one("method")]
+    """The methods that they may use."""
+    headers: tuple[HeaderName, ...] = ("Authorization", "Content-Type")
+    """The request headers that they may set beside those that every page may set."""
+    max_age: Annotated[Duration, AfterValidator(_at_most_a_day)] = timedelta(minutes=10)
+    """How long a browser may remember the answer; 0 for not at all."""
+    credentials: Flag = False
+    """Whether browsers may add cookies of their own accord; a token that the page sets itself needs no such leave."""
+
+
 class Route(Section):
     """Where requests of one host and path go. The exact host wins over a wildcard over none, then the longest path."""
 
     FILLED = frozenset({"listeners"})
-    LATER = frozenset({"cross_origin", "preflight"})
+    LATER = frozenset({"cross_origin"})
 
     name: Name | None = None
     """The name in logs and metrics; by default host and path."""
@@ -82,9 +116,11 @@ class Route(Section):
     """Let `;`, `//` or `%2F` pass in paths, which servers read in different ways."""
     unsafe_forward_credentials: Flag = False
     """Leave the Authorization header in place although this proxy's token is in it: the upstream can then use it."""
-    upgrades: tuple[Literal["websocket"], ...] = ("websocket",)
-    """The protocols that a connection may be upgraded to."""
+    upgrades: tuple[Upgrade, ...] = ("websocket",)
+    """The protocols that a connection may be upgraded to, with a version if it has one; `[]` for none."""
     body_methods: tuple[Method, ...] = ("POST", "PUT", "PATCH")
     """The methods that may carry a body; others with a body are refused."""
     max_body: Size | None = None
     """The largest request body; by default any."""
+    preflight: Preflight | None = None
+    """Answer CORS preflights here, without a credential; Access-Control-Allow-Origin of other answers is the upstream's."""

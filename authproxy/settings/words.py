@@ -18,6 +18,9 @@ _HOST: Final = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _V6_HOST: Final = re.compile(r"\[[0-9a-f:.]{2,45}\]")
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]*")
 _FIELD_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
+_DEFAULT_PORTS: Final = {"https": "443", "http": "80"}
+# Protocols in which the other end takes requests: RFC 9113, 3.1 (h2c), RFC 2817 (TLS, with HTTP inside).
+_HTTP_WITHIN: Final = frozenset({"h2c", "h2", "h3", "http", "https", "spdy", "tls"})
 _ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GROUP: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,256}")
 
@@ -110,6 +113,34 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _origin(value: str) -> str:
+    if value == "*":
+        return value
+    scheme, separator, rest = value.partition("://")
+    host, bracket, port = rest.rpartition(":") if not rest.endswith("]") and ":" in rest else (rest, "", "")
+    if value == "null" or not separator or scheme not in {"https", "http"} or "/" in rest:
+        raise ValueError("must be an origin as browsers send it, such as https://app.example.org, or *")
+    if "*" in value:
+        raise ValueError("a browser's origin is compared whole: no wildcard within it")
+    _host(host)
+    if bracket and not re.fullmatch(r"[1-9][0-9]{0,4}", port):
+        raise ValueError("the port of an origin is a number without zeros before it")
+    if port == _DEFAULT_PORTS[scheme]:
+        raise ValueError(f"browsers leave the default port away: {scheme}://{host}")
+    return value
+
+
+def _upgrade(value: str) -> str:
+    name, slash, version = value.partition("/")
+    if not _is_token(name) or (slash and not _is_token(version)):
+        raise ValueError("a protocol is a token, with a version or without, such as websocket or proto/1.0")
+    if name.lower() in _HTTP_WITHIN:
+        raise ValueError(
+            f"{name} would carry further requests through the tunnel, past every check of this proxy: it is never allowed"
+        )
+    return value.lower()
+
+
 def _server_name(value: str) -> str:
     if value.startswith("*"):
         raise ValueError("a certificate is checked against one name: no wildcard here")
@@ -182,6 +213,8 @@ UrlPath = Annotated[str, *_kind(check_path, "/", "/admin")]
 Method = Annotated[str, *_kind(_method, "GET", "POST")]
 HeaderName = Annotated[str, *_kind(_header, "X-Api-Key")]
 HeaderText = Annotated[str, *_kind(_header_text, "DENY")]
+Origin = Annotated[str, *_kind(_origin, "https://app.example.org", "http://localhost:3000", "*")]
+Upgrade = Annotated[str, *_kind(_upgrade, "websocket", "proto/1.0")]
 ServerName = Annotated[str, *_kind(_server_name, "legacy.internal")]
 EnvName = Annotated[str, *_kind(_env_name, "SERVER_KEYS", pattern=_ENV.pattern)]
 Prefix = Annotated[str, *_kind(_prefix, "svc", pattern=_PREFIX.pattern)]

@@ -3,6 +3,8 @@
 import json
 import signal
 import socket
+import ssl
+from typing import cast
 
 import pytest
 
@@ -54,7 +56,7 @@ def call(proxy, upstream):
 
     def call(listener="plain"):
         raw = socket.create_connection(("127.0.0.1", proxy.ports[listener]), PATIENCE)
-        opened.append(Wire(sock=raw))
+        opened.append(Wire(sock=cast("ssl.SSLSocket", raw)))
         return opened[-1]
 
     yield call

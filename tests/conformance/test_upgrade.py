@@ -2,7 +2,8 @@
 
 import pytest
 
-from tests.conformance.proxy import ALICE, BOB, GOOD, post, request, token
+from tests.conformance.conftest import _base
+from tests.conformance.proxy import ALICE, BOB, GOOD, post, request, start, token
 from tests.conformance.upstream import early, reply
 
 pytestmark = pytest.mark.promise
@@ -206,3 +207,52 @@ def test_a_101_to_a_body_is_502(wire, upstream):
     upstream.answer(early(SWITCH, "close"))
 
     assert wire.ask(post(b"hello", *ASK)).status == 502
+
+
+@pytest.fixture(scope="module")
+def protocols(material, recorder, tmp_path_factory):
+    """A proxy before a route for protocols that are no WebSocket."""
+    route = {"path": "/", "zone": "api", "upstream": "up", "upgrades": ["Proto/1.0", "tcp-x"]}
+    base = _base(recorder) | {"listeners": {"public": {"bind": "@public@"}}, "routes": [route]}
+    running = start(tmp_path_factory.mktemp("protocols"), material, base, ["public"], recorder)
+    yield running
+    running.stop()
+
+
+@pytest.fixture
+def other(protocols, upstream):
+    """A connection to it."""
+    wire = protocols.connect()
+    yield wire
+    wire.close()
+
+
+@pytest.mark.parametrize("name", ["proto/1.0", "PROTO/1.0", "tcp-x"])
+def test_another_protocol_passes_where_a_route_allows_it(other, upstream, name):
+    """Raw bytes both ways, before, between and after: none is taken for a frame or for HTTP."""
+    blob = bytes(range(256)) * 400
+
+    def script(turn):
+        turn.send(b"HTTP/1.1 101 X\r\nConnection: upgrade\r\nUpgrade: %b\r\n\r\n\x88\x00" % name.lower().encode())
+        turn.send(turn.read(len(blob))[::-1])
+        assert turn.read(4) == b"\r\n\r\n"
+        turn.send(b"HTTP/1.1 400 ")
+        turn.close()
+
+    upstream.answer(script)
+    other.send(request("GET /x HTTP/1.1", "Connection: Upgrade", f"Upgrade: {name}") + blob[:1000])
+    answer = other.interim()
+    other.send(blob[1000:])
+
+    assert (answer.status, answer.one("Upgrade")) == (101, name.lower().encode())
+    assert other.exactly(2 + len(blob)) == b"\x88\x00" + blob[::-1]
+    other.send(b"\r\n\r\n")
+    assert other.rest() == b"HTTP/1.1 400 "
+    assert upstream.requests[0].one("Upgrade") == name.encode()
+
+
+@pytest.mark.parametrize("name", ["websocket", "proto/1.1", "proto", "tcp-x/1", "h2c", "tcp-x, proto/1.0"])
+def test_a_protocol_that_a_route_does_not_name_is_not_asked_for(other, upstream, name):
+    """An ordinary request then; WebSockets go too when they are not named."""
+    assert other.ask(request("GET /x HTTP/1.1", "Connection: Upgrade", f"Upgrade: {name}")).status == 200
+    assert upstream.requests[0].all("Upgrade") == []

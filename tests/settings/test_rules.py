@@ -381,7 +381,6 @@ NEUTRAL = "a host has no scheme and no path, as in app.example.org"
         ("path: /, exact: 1", "exact: write true, unquoted"),
         ("path: /, listeners: [publik]", 'listeners[0]: unknown listener (did you mean "public"?)'),
         ("path: /, listeners: []", "listeners: needs at least one listener; leave the key away for none"),
-        ("path: /, upgrades: [h2c]", "upgrades[0]: must be websocket"),
     ],
 )  # fmt: skip
 def test_routes_that_are_wrong(problems, route, line):
@@ -666,3 +665,70 @@ def test_routes_are_served_on_listeners_for_https_only(problems, load_text):
     assert [line.split(": ", 1)[1] for line in problems(text + route)] == [
         "routes[0].listeners[0]: a is of mode redirect, which serves no routes: name the listener that it leads to"
     ]
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        "{origins: [https://a.test], methods: [GET]}",
+        "{origins: ['https://a.test:8443', 'http://localhost:3000', 'http://[::1]:81', 'https://[::1]'], methods: [GET]}",
+        "{origins: ['*'], methods: [GET, PUT], headers: [], max_age: 0}",
+        "{origins: [https://a.test], methods: [GET], headers: [X-A], max_age: 1d, credentials: true}",
+    ],
+)
+def test_preflights_that_are_right(problems, value):
+    """Origins as browsers send them."""
+    assert told(problems, "routes", f"[{{path: /, upstream: legacy, preflight: {value}}}]") == []
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        ("{origins: [], methods: [GET]}", "origins: needs at least one origin; leave the key away for none"),
+        ("{origins: [https://a.test], methods: []}", "methods: needs at least one method; leave the key away for none"),
+        ("{origins: [https://a.test/], methods: [GET]}", "origins[0]: must be an origin as browsers send it, such as https://app.example.org, or *"),
+        ("{origins: ['null'], methods: [GET]}", "origins[0]: must be an origin as browsers send it, such as https://app.example.org, or *"),
+        ("{origins: [a.test], methods: [GET]}", "origins[0]: must be an origin as browsers send it, such as https://app.example.org, or *"),
+        ("{origins: [ftp://a.test], methods: [GET]}", "origins[0]: must be an origin as browsers send it, such as https://app.example.org, or *"),
+        ("{origins: ['https://*.a.test'], methods: [GET]}", "origins[0]: a browser's origin is compared whole: no wildcard within it"),
+        ("{origins: ['https://a.test:443'], methods: [GET]}", "origins[0]: browsers leave the default port away: https://a.test"),
+        ("{origins: ['http://a.test:080'], methods: [GET]}", "origins[0]: the port of an origin is a number without zeros before it"),
+        ("{origins: [https://A.test], methods: [GET]}", "origins[0]: hosts are written in lower case: a.test"),
+        ("{origins: ['*', https://a.test], methods: [GET]}", "origins: * is every origin: let it stand alone"),
+        ("{origins: ['*'], methods: [GET], credentials: true}", "credentials: browsers refuse this with `origins: [*]`: name the origins that may send cookies"),
+        ("{origins: ['*'], methods: [GET], max_age: 25h}", "max_age: must be at most 1d: no browser remembers longer"),
+        ("{origins: ['*'], methods: [GET, PUT]}", "methods[1]: PUT is not in the methods of this route"),
+        ("{origins: ['*'], methods: [TRACE]}", "methods[0]: TRACE is never forwarded"),
+        ("{origins: ['*'], methods: [GET], headers: ['X A']}", "headers[0]: a header's name is letters, digits and hyphens, as in X-Api-Key"),
+    ],
+)  # fmt: skip
+def test_preflights_that_are_wrong(problems, value, line):
+    """What no browser sends, and what would grant more than was meant."""
+    route = f"[{{path: /, upstream: legacy, methods: [GET], preflight: {value}}}]"
+
+    assert told(problems, "routes", route) == [f"routes[0].preflight.{line}"]
+
+
+@pytest.mark.parametrize("value", ["[]", "[websocket]", "[WebSocket, proto/1.0, tcp-x]"])
+def test_upgrades_that_are_right(problems, value):
+    """None, the usual one, any other with or without a version."""
+    assert told(problems, "routes", f"[{{path: /, upstream: legacy, upgrades: {value}}}]") == []
+
+
+@pytest.mark.parametrize("name", ["h2c", "H2C", "h2", "h3", "HTTP/2.0", "http", "TLS/1.0", "spdy/3"])
+def test_an_upgrade_to_http_is_refused(problems, name):
+    """Requests in the tunnel would pass every check."""
+    line = (
+        f"routes[0].upgrades[0]: {name.partition('/')[0]} would carry further requests through the tunnel, "
+        "past every check of this proxy: it is never allowed"
+    )
+
+    assert told(problems, "routes", f"[{{path: /, upstream: legacy, upgrades: [{name}]}}]") == [line]
+
+
+@pytest.mark.parametrize("name", ["''", "'a b'", "a/", "/1", "a/1/2", "'websocket, h2c'"])
+def test_an_upgrade_that_is_no_protocol_is_refused(problems, name):
+    """RFC 9110, 7.8: a token, and perhaps a version, which is one too."""
+    line = "routes[0].upgrades[0]: a protocol is a token, with a version or without, such as websocket or proto/1.0"
+
+    assert told(problems, "routes", f"[{{path: /, upstream: legacy, upgrades: [{name}]}}]") == [line]

@@ -29,6 +29,7 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
             yield Finding((*here, "strip_prefix"), text)
         if route.allow is not None and not (route.allow.users or route.allow.groups or route.allow.networks):
             yield Finding((*here, "allow"), "needs users, groups or networks; leave it away to let the whole zone in")
+        yield from _preflight((*here, "preflight"), route)
     yield from _twice(settings.routes)
     yield from _unusual(settings.routes)
 
@@ -47,6 +48,20 @@ def _access(path: Path, route: Route, known: Known) -> Iterator[Finding]:
     for key, value in (("zone", route.zone), ("allow", route.allow), ("unusual_path", route.unusual_path or None)):
         if value is not None:
             yield Finding((*path, key), f"a public route asks nobody: take `{key}` or `public: true` away", key=True)
+
+
+def _preflight(path: Path, route: Route) -> Iterator[Finding]:
+    preflight = route.preflight
+    if preflight is None:
+        return
+    if "*" in preflight.origins and len(preflight.origins) > 1:
+        yield Finding((*path, "origins"), "* is every origin: let it stand alone")
+    if "*" in preflight.origins and preflight.credentials:
+        text = "browsers refuse this with `origins: [*]`: name the origins that may send cookies"
+        yield Finding((*path, "credentials"), text, key=True)
+    for index, method in enumerate(preflight.methods):
+        if route.methods is not None and method not in route.methods:
+            yield Finding((*path, "methods", index), f"{method} is not in the methods of this route")
 
 
 def _headers(path: Path, headers: Mapping[str, HeaderValue], reserved: frozenset[bytes]) -> Iterator[Finding]:
