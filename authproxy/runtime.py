@@ -164,6 +164,10 @@ class Runtime:
     upstreams: Mapping[str, Upstream]
     identity: tuple[tuple[bytes, IdentityValue], ...]
     """(`Name: `, what) in the order of the configuration."""
+    failures_per_minute: int | None = None
+    """Bad credentials of one source that get a 401; further ones get a 429. None: all of them."""
+    tunnels_per_user: int | None = None
+    """Upgraded connections that a user of a zone may have open; None: any number."""
     trusted: tuple[Network, ...] = ()
     """Whose X-Forwarded-* and Forwarded are believed."""
     prefixes: tuple[bytes, ...] = field(init=False, default=())

@@ -85,9 +85,15 @@ def build(parts: Parts, generation: int) -> Built:
         identity=tuple(
             (name.encode() + b": ", IdentityValue(what)) for name, what in settings.identity.headers.items()
         ),
+        failures_per_minute=_cap(settings.limits.failures_per_minute),
+        tunnels_per_user=_cap(settings.limits.websockets_per_user),
         trusted=settings.trusted_proxies,
     )
     return Built(runtime=runtime, upstreams=upstreams)
+
+
+def _cap(value: int | str) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _zone(parts: Parts, name: str) -> Zone:

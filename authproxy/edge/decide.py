@@ -3,11 +3,21 @@
 from authproxy.catalogs.interface import MISS
 from authproxy.core.decision import Allow, Deny, admit, ask, judge
 from authproxy.core.record import user_id_text
+from authproxy.core.tally import owner_of
 from authproxy.core.token import Token
 from authproxy.edge.facts import Facts
+from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.gate import check_body, find_route
 from authproxy.edge.preflight import answer_preflight
-from authproxy.edge.refusal import NO_CONTENT, Refusal, refuse_access, refuse_credential, refuse_unavailable
+from authproxy.edge.refusal import (
+    NO_CONTENT,
+    TOO_MANY_TUNNELS,
+    Refusal,
+    refuse_access,
+    refuse_credential,
+    refuse_failures,
+    refuse_unavailable,
+)
 from authproxy.edge.services import Services
 from authproxy.errors import CatalogUnavailable
 from authproxy.runtime import Route, Zone
@@ -32,17 +42,17 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
         return check_body(route, head) if head.has_body else None
     token = ask(zone.rules, head.authorization, head.token)
     if isinstance(token, Deny):
-        return refuse_credential(zone.name, token)
+        return _denied(services, facts, zone, token)
     known = zone.catalog.peek(zone.name, token.user_id)
     if known is MISS:
         return token
     verdict = judge(zone.rules, token, known, services.now())
     if isinstance(verdict, Deny):
-        return _denied(zone, verdict)
+        return _denied(services, facts, zone, verdict)
     facts.allow = verdict
-    if route.allow is None and not head.has_body:
+    if route.allow is None and not head.has_body and head.upgrade is None:
         return None
-    return _admitted(facts, route, verdict)
+    return _admitted(services, facts, route, verdict)
 
 
 async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Refusal | None:
@@ -56,19 +66,35 @@ async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Ref
         return refuse_unavailable("catalog-unavailable", str(error))
     verdict = judge(route.zone.rules, token, known, services.now())
     if isinstance(verdict, Deny):
-        return _denied(route.zone, verdict)
+        return _denied(services, facts, route.zone, verdict)
     facts.allow = verdict
-    return _admitted(facts, route, verdict)
+    return _admitted(services, facts, route, verdict)
 
 
-def _denied(zone: Zone, verdict: Deny) -> Refusal:
-    return refuse_credential(zone.name, verdict, "" if verdict.user_id is None else user_id_text(verdict.user_id))
+def _denied(services: Services, facts: Facts, zone: Zone, verdict: Deny) -> Refusal:
+    """Refuse a credential. All of them are judged first: one that verifies never comes here, whoever shares its source."""
+    user = "" if verdict.user_id is None else user_id_text(verdict.user_id)
+    limit = facts.runtime.failures_per_minute
+    if verdict.presented and limit is not None:
+        seconds = services.failures.note(facts.origin.address, limit, services.monotonic())
+        if seconds:
+            return refuse_failures(verdict, seconds, user)
+    return refuse_credential(zone.name, verdict, user)
 
 
-def _admitted(facts: Facts, route: Route, verdict: Allow) -> Refusal | None:
+def has_too_many_tunnels(services: Services, facts: Facts) -> bool:
+    """Tell whether the user who asks has as many upgraded connections open as one may; nobody's are not counted."""
+    limit, allow = facts.runtime.tunnels_per_user, facts.allow
+    return limit is not None and allow is not None and services.tunnels.of(owner_of(allow)) >= limit
+
+
+def _admitted(services: Services, facts: Facts, route: Route, verdict: Allow) -> Refusal | None:
     """Apply the route's own rules to somebody whom the zone knows."""
     if route.allow is not None:
         reason = admit(route.allow, verdict.record, facts.origin.address)
         if reason is not None:
             return refuse_access(reason)
-    return check_body(route, facts.request) if facts.request.has_body else None
+    head = facts.request
+    if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_tunnels(services, facts):
+        return TOO_MANY_TUNNELS
+    return check_body(route, head) if head.has_body else None

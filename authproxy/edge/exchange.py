@@ -6,13 +6,14 @@ from typing import Final
 from authproxy import events
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
 from authproxy.edge.client import Client
+from authproxy.edge.decide import has_too_many_tunnels
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.gate import is_repeatable
 from authproxy.edge.progress import ANSWERING, CONNECTING, OVER, WAITING
 from authproxy.edge.record import record
-from authproxy.edge.refusal import Refusal, refuse_for_upstream
+from authproxy.edge.refusal import TOO_MANY_TUNNELS, Refusal, refuse_for_upstream
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.answer import SWITCHING, AnswerHead
@@ -251,6 +252,12 @@ class Exchange(Ends):
         self._phase = OVER
         self._connection = None
         if connection is None:
+            return
+        if has_too_many_tunnels(self._services, self.facts):
+            # Asked for at the same time as others that came about first.
+            self._route.upstream.release(connection)
+            connection.abort()
+            self._client.refuse(self.facts, TOO_MANY_TUNNELS)
             return
         self._line.send(answer_head(self.facts, self._route, head, chunked=False, close=False) + first)
         tunnel = Tunnel(self._client, self._services, self.facts, (self._route, connection), head.upgrade or b"", first)

@@ -66,6 +66,7 @@ _MESSAGES: Final = {
     414: "The request's address is too long.",
     417: "This expectation cannot be met.",
     421: "This server does not answer for that host.",
+    429: "This is too much for now; please try again later.",
     431: "The request's head is too large.",
     500: "Something went wrong in the proxy.",
     501: "This transfer coding is not supported.",
@@ -77,7 +78,7 @@ _MESSAGES: Final = {
 _NAMES: Final = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
     408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
-    421: "Misdirected Request", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
+    421: "Misdirected Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
 
@@ -96,6 +97,16 @@ def refuse_credential(zone: str, deny: Deny, user: str = "") -> Refusal:
     if deny.presented:
         challenge += b', error="invalid_token"'
     return Refusal(status=401, reason=deny.reason.value, lines=challenge + b"\r\nVary: Authorization\r\n", user=user)
+
+
+def refuse_failures(deny: Deny, seconds: int, user: str = "") -> Refusal:
+    """Return the 429 for a bad credential of a source that has shown too many; never for one that verifies."""
+    lines = b"Retry-After: %d\r\nVary: Authorization\r\n" % seconds
+    return Refusal(status=429, reason="too-many-failures", detail=deny.reason.value, lines=lines, user=user)
+
+
+TOO_MANY_TUNNELS: Final = Refusal(status=429, reason="too-many-websockets")
+"""The answer to a user who has as many upgraded connections open as he may."""
 
 
 def refuse_access(reason: Reason, user: str = "") -> Refusal:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
+from authproxy.core.failures import Failures
 from authproxy.core.stats import Stats
+from authproxy.core.tally import Tally
 from authproxy.edge.access_log import AccessLog
 from authproxy.runtime import Current
 from authproxy.upstream.means import Spawn
@@ -50,6 +52,10 @@ class Services:
     on_crash: Callable[[str, BaseException], None]
     """Told a request id and what went wrong in this program; logs it with its traceback."""
     stats: Stats
+    failures: Failures = field(default_factory=Failures)
+    """Bad credentials by source."""
+    tunnels: Tally = field(default_factory=Tally)
+    """Open tunnels by user."""
     ids: RequestIds = field(default_factory=RequestIds)
     connections: "set[Carrier]" = field(default_factory=set)
     """Every open client connection."""

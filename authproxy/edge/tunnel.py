@@ -5,6 +5,7 @@ from typing import Final
 from authproxy import events
 from authproxy.catalogs.interface import MISS
 from authproxy.core.match import still_holds
+from authproxy.core.tally import owner_of
 from authproxy.edge.client import TunnelClient
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
@@ -39,6 +40,8 @@ class Tunnel(Ends):
         self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
         self._closing = False
         self._over = False
+        if facts.allow is not None:
+            services.tunnels.add(owner_of(facts.allow))
         self._zone = "" if facts.allow is None else facts.allow.zone
         if self._tracker is not None:
             self._tracker.feed(first)
@@ -92,6 +95,8 @@ class Tunnel(Ends):
         if self._over:
             return
         self._over = True
+        if self._facts.allow is not None:
+            self._services.tunnels.remove(owner_of(self._facts.allow))
         self._route.upstream.release(self._upstream)
         self._upstream.close()
         said = "" if reason == "client-gone" else reason

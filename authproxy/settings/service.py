@@ -14,7 +14,7 @@ from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import HeaderName, Name
 
 IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version"]
-_MOST_CONNECTIONS: Final = 1_000_000
+_MOST: Final = 1_000_000
 _STREAMS: Final = ("stdout", "stderr", "off")
 
 
@@ -30,22 +30,33 @@ class Identity(Section):
 def _parse_count(value: object) -> str | int:
     if value == "auto":
         return "auto"
-    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST_CONNECTIONS:
-        raise ValueError(f"must be auto, or a whole number between 1 and {_MOST_CONNECTIONS}")
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+        raise ValueError(f"must be auto, or a whole number between 1 and {_MOST}")
+    return value
+
+
+def _parse_cap(value: object) -> str | int:
+    if value == "off":
+        return "off"
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
+        raise ValueError(f"must be off, or a whole number between 1 and {_MOST}")
     return value
 
 
 Count = Annotated[
     str | int,
     PlainValidator(_parse_count),
-    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": _MOST_CONNECTIONS}]}),
+    WithJsonSchema({"anyOf": [{"const": "auto"}, {"type": "integer", "minimum": 1, "maximum": _MOST}]}),
+]
+Cap = Annotated[
+    str | int,
+    PlainValidator(_parse_cap),
+    WithJsonSchema({"anyOf": [{"const": "off"}, {"type": "integer", "minimum": 1, "maximum": _MOST}]}),
 ]
 
 
 class Limits(Section):
-    """How large a request's head may be, and how many connections there may be."""
-
-    LATER = frozenset({"websockets_per_user", "failures_per_minute"})
+    """How large a request's head may be, how many connections there may be, and how much of something one client may have."""
 
     head: Annotated[Size, bounded(1024, 1024 * 1024, size_text)] = 32 * 1024
     """The whole head of a request."""
@@ -59,6 +70,10 @@ class Limits(Section):
     """Connections from one address (IPv6: one /64), but for `trusted_proxies`; auto: half of `connections`."""
     handshakes: Annotated[Whole, bounded(1, 100_000)] = 200
     """TLS handshakes at the same time; one more ends the one that has been at it the longest."""
+    failures_per_minute: Cap = 20
+    """Bad credentials of one source (an address, a /64 of IPv6); further ones get 429, good ones never do; or `off`."""
+    websockets_per_user: Cap = 64
+    """Upgraded connections that a user of a zone may have open; further ones get 429; or `off`."""
 
 
 class Timeouts(Section):

@@ -732,3 +732,13 @@ def test_an_upgrade_that_is_no_protocol_is_refused(problems, name):
     line = "routes[0].upgrades[0]: a protocol is a token, with a version or without, such as websocket or proto/1.0"
 
     assert told(problems, "routes", f"[{{path: /, upstream: legacy, upgrades: [{name}]}}]") == [line]
+
+
+@pytest.mark.parametrize("key", ["failures_per_minute", "websockets_per_user"])
+@pytest.mark.parametrize(("value", "good"), [("1", True), ("1000000", True), ("off", True), ("0", False), ("1000001", False),
+                                             ("-1", False), ("'5'", False), ("true", False), ("none", False), ("1.5", False)])  # fmt: skip
+def test_a_cap_is_a_number_or_off(problems, load_text, key, value, good):
+    """Nothing that could mean none or any at all."""
+    wrong = f"limits.{key}: must be off, or a whole number between 1 and 1000000"
+
+    assert told(problems, "limits", f"{{{key}: {value}}}") == ([] if good else [wrong])

@@ -35,6 +35,8 @@ def test_the_effective_settings_have_every_default(load_text):
         "connections": "auto",
         "connections_per_source": "auto",
         "handshakes": 200,
+        "failures_per_minute": 20,
+        "websockets_per_user": 64,
     }
     assert shown["timeouts"]["tunnel_idle"] == "10m"
     assert shown["upstreams"]["legacy"]["urls"] == ["https://legacy.internal:9443"]
