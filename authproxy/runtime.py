@@ -118,6 +118,8 @@ class Times:
     body_idle: float = 30.0
     keep_alive: float = 75.0
     tunnel_idle: float = 600.0
+    client_write: float = 60.0
+    connection_life: float = 3600.0
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -139,6 +141,10 @@ class Listener:
     limits: HeadLimits
     routes: RouteTable[Route]
     times: Times = field(default_factory=Times)
+    requests: int = 1000
+    """How many requests a connection may carry."""
+    body_rate: int = 500
+    """Bytes a second that a request's body must come at on the whole; 0: any."""
     health: bytes | None = None
     """The path that is answered here without credentials."""
     hsts: bytes | None = None

@@ -1,6 +1,7 @@
 """Settings and material become a Runtime. The only module that knows every concrete class."""
 
 import ssl
+import sys
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
@@ -267,7 +268,11 @@ def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], 
             body_idle=times.body_idle.total_seconds(),
             keep_alive=times.keep_alive.total_seconds(),
             tunnel_idle=times.tunnel_idle.total_seconds(),
+            client_write=times.client_write.total_seconds(),
+            connection_life=times.connection_life.total_seconds(),
         ),
+        requests=_cap(settings.limits.requests_per_connection) or sys.maxsize,
+        body_rate=_cap(settings.limits.body_rate) or 0,
         health=None if own.health is None else own.health.encode(),
         hsts=None if hsts is None else b"Strict-Transport-Security: max-age=%d\r\n" % hsts,
     )

@@ -260,6 +260,7 @@ class Proxy:
                 if connection.line.deadline <= now:
                     connection.on_deadline()
                 connection.recheck()
+                connection.watch(now)
             except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop the others' clock
                 connection.crash(error)
         for upstream in self.services.current.runtime.upstreams.values():

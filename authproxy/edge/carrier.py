@@ -156,6 +156,10 @@ class Carrier(RequestHandler):
     def skip(self, data: bytes) -> None:
         """Read a refused request's body away."""
 
+    @abstractmethod
+    def watch(self, now: float) -> None:
+        """Look at what the client does, between the sweeps' deadlines; `now` is monotonic."""
+
     @override
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None

@@ -7,7 +7,7 @@ from typing_extensions import override
 
 from authproxy.core.decision import is_within
 from authproxy.core.token import Token
-from authproxy.edge.carrier import BODY, BUSY, HEAD, Carrier, Phase
+from authproxy.edge.carrier import BODY, BUSY, HEAD, Phase
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
@@ -18,6 +18,7 @@ from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
+from authproxy.edge.watched import Watched
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.http1.request import Malformed, RequestHead
@@ -35,7 +36,7 @@ _WORDS: Final = 64
 _PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
-class ClientConnection(Carrier):
+class ClientConnection(Watched):
     """Reads requests, lets them through or refuses them."""
 
     __slots__ = ("_blank_line",)
@@ -87,7 +88,11 @@ class ClientConnection(Carrier):
         head = listener.reader.read(data[:end])
         if isinstance(head, Malformed):
             self.refuse_malformed(head, data)
-        elif head.path == listener.health:
+            return
+        self.requests_left = left = self.requests_left - 1
+        if left <= 0:
+            head.close = True
+        if head.path == listener.health:
             self._answer_health(listener, head)
         else:
             self._dispatch(runtime, listener, head)

@@ -1,7 +1,17 @@
 """The client's end of the wire: write, hold, close, and one deadline instead of a timer per request."""
 
 import asyncio
+import socket
+import struct
 from collections.abc import Callable
+from typing import Final
+
+# `struct tcp_info` of Linux (include/uapi/linux/tcp.h): unacked, bytes_acked and notsent_bytes, with their offsets.
+_TCP_INFO: Final = 148
+_UNACKED: Final = 24
+_COUNTS: Final = struct.Struct("=I92xQ")
+_NOT_SENT: Final = 144
+_UNSENT: Final = struct.Struct("=I")
 
 
 def _forget(_: bytes) -> None:
@@ -32,6 +42,27 @@ class Line:
     def has_unsent(self) -> bool:
         """Whether the client has not taken everything yet."""
         return self._transport is not None and self._transport.get_write_buffer_size() > 0
+
+    def owed(self) -> tuple[int, bool]:
+        """Return a number that changes when the client takes bytes, and whether there are any for it to take.
+
+        For TCP this is the kernel's own count of acknowledged bytes; else it is what the transport still holds.
+        """
+        transport = self._transport
+        if transport is None:
+            return 0, False
+        left = transport.get_write_buffer_size()
+        wire = transport.get_extra_info("socket")
+        try:
+            told = wire.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO)
+            unacknowledged, acknowledged, unsent = (
+                *_COUNTS.unpack_from(told, _UNACKED),
+                _UNSENT.unpack_from(told, _NOT_SENT)[0],
+            )
+        except (OSError, AttributeError, struct.error):
+            # A Unix socket, or a kernel that tells less.
+            return left, left > 0
+        return acknowledged, bool(unacknowledged or unsent or left)
 
     def made(self, transport: asyncio.Transport) -> None:
         """The connection stands."""

@@ -16,9 +16,7 @@ from authproxy.core.decision import is_within
 from authproxy.core.path import read_path
 from authproxy.edge.carrier import BUSY, HEAD
 from authproxy.edge.connection import ClientConnection
-from authproxy.edge.facts import Facts
-from authproxy.edge.gate import NEVER, accepted_id, fold_host
-from authproxy.edge.origin import origin_behind
+from authproxy.edge.gate import NEVER, fold_host
 from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.record import record
 from authproxy.edge.refusal import NO_CONTENT, Refusal
@@ -65,27 +63,24 @@ class RedirectConnection(ClientConnection):
         if listener.redirect is None:
             self.shut()
             return
-        services, origin, request_id = self._services, self._origin, None
         if runtime.trusted and is_within(self._peer.address, runtime.trusted):
-            request_id = accepted_id(head.request_id)
-            origin = origin_behind(self._peer, head.forwarded, runtime.trusted)
-        facts = Facts(runtime, listener, head, request_id or services.ids.next(), origin, services.monotonic())
+            facts = self._trusted_facts(runtime, listener, head)
+        else:
+            facts = unrouted_facts(self._services, listener, self._origin, head)
         self._facts = facts
         self._phase = BUSY
         head.close = head.close or self.is_short
         if head.has_body:
             self._body = ChunkedReader() if head.chunked else LengthReader(head.content_length)
-        self.refuse(facts, redirect(listener, listener.redirect, head))
+        self.refuse(facts, redirect(listener.redirect, head))
 
 
-def redirect(listener: Listener, leads: Redirect, head: RequestHead) -> Refusal:
+def redirect(leads: Redirect, head: RequestHead) -> Refusal:
     """Return the answer to a request: the same target on https, byte for byte, or why there is none."""
     if head.method in NEVER:
         return Refusal(status=405, reason="method-never-allowed")
     if head.target == b"*":
         return NO_CONTENT
-    if head.path == listener.health:
-        return Refusal(status=405, reason="method-not-allowed", lines=b"Allow: GET, HEAD\r\n", close=head.has_body)
     if read_path(head.path) is None:
         return Refusal(status=400, reason="ambiguous-path")
     host = fold_host(head.host)

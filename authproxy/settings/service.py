@@ -70,6 +70,10 @@ class Limits(Section):
     """Connections from one address (IPv6: one /64), but for `trusted_proxies`; auto: half of `connections`."""
     handshakes: Annotated[Whole, bounded(1, 100_000)] = 200
     """TLS handshakes at the same time; one more ends the one that has been at it the longest."""
+    requests_per_connection: Cap = 1000
+    """Requests that one connection may carry before it is closed, in good order; or `off`."""
+    body_rate: Cap = 500
+    """Bytes a second at which a request's body must come on the whole, once it has taken 20 s; or `off`."""
     failures_per_minute: Cap = 20
     """Bad credentials of one source (an address, a /64 of IPv6); further ones get 429, good ones never do; or `off`."""
     websockets_per_user: Cap = 64
@@ -87,6 +91,10 @@ class Timeouts(Section):
     """Between two pieces of a request's body."""
     keep_alive: Wait = timedelta(seconds=75)
     """How long a connection without a request is kept."""
+    client_write: Wait = timedelta(seconds=60)
+    """How long a client may take no byte of its answer."""
+    connection_life: Wait = timedelta(hours=1)
+    """How old a connection may get, and up to a tenth more; it is closed with the next answer. Upgraded ones go on."""
     tunnel_idle: Wait = timedelta(minutes=10)
     """How long an upgraded connection (a WebSocket) may be silent."""
     drain: Duration = timedelta(seconds=30)

@@ -108,6 +108,8 @@ def proxy(
         },
         "upstreams": upstreams,
         "routes": routes,
+        # What a connection can do in its life is asked here; how long that lasts is asked in test_lifetime.py.
+        "limits": {"requests_per_connection": "off"},
         "identity": {
             "headers": {
                 "X-Authproxy-User": "id",

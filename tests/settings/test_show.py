@@ -35,6 +35,8 @@ def test_the_effective_settings_have_every_default(load_text):
         "connections": "auto",
         "connections_per_source": "auto",
         "handshakes": 200,
+        "requests_per_connection": 1000,
+        "body_rate": 500,
         "failures_per_minute": 20,
         "websockets_per_user": 64,
     }

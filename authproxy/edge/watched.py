@@ -1,0 +1,102 @@
+"""What no deadline of a single step sees: a connection that lasts, a body that dribbles, a client that takes nothing.
+
+One look at each connection now and then, by the sweep that keeps the deadlines; a request costs one count more.
+
+Why the kernel is asked what the client has taken: it takes megabytes from us at once, which a slow client may take
+minutes for, and no transport sees what became of them.
+"""
+
+import asyncio
+import secrets
+import sys
+from typing import Final
+
+from typing_extensions import override
+
+from authproxy.edge.carrier import BODY, Carrier
+from authproxy.edge.exchange import Exchange
+from authproxy.edge.facts import Facts
+from authproxy.edge.refusal import Refusal
+
+# Apache's RequestReadTimeout: so long is free, then every byte buys its share of a second.
+_FREE: Final = 20.0
+# How often within its time a client that takes nothing is looked at.
+_LOOKS: Final = 6
+# Connections that were made together, as after a restart, need not end together.
+_JITTER: Final = 1000
+
+
+class Watched(Carrier):
+    """A carrier whose client is watched."""
+
+    __slots__ = ("_ends", "_excused", "_looked", "_next_look", "_taken", "_taken_at", "_watched", "requests_left")
+
+    @override
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Begin to count."""
+        now = self._services.monotonic()
+        self._looked = self._next_look = self._taken_at = now
+        self._watched: Facts | None = None
+        """The request whose body is watched."""
+        self._excused = 0.0
+        """For how long it was not the client that the body waited for."""
+        self._taken = -1
+        """What the client had taken at the last look; -1: it owed nothing then."""
+        listener = self._listener()
+        self.requests_left = sys.maxsize
+        """How many requests may still come; after the last one the connection is closed."""
+        self._ends = now
+        if listener is not None:
+            self.requests_left = listener.requests
+            self._ends += listener.times.connection_life * (1 + secrets.randbelow(_JITTER) / (10 * _JITTER))
+        super().connection_made(transport)
+
+    @override
+    def watch(self, now: float) -> None:
+        """Look at what the client does."""
+        if now >= self._ends:
+            # The next answer says so; closing between two requests could hit one that is on its way.
+            self.requests_left = 0
+        work, facts = self._work, self._facts
+        if work is not None and facts is not None:
+            if isinstance(work, Exchange) and not work.status:
+                if self._phase is BODY:
+                    self._watch_body(work, facts, now)
+            elif now >= self._next_look:
+                self._watch_taking(facts, now)
+        self._looked = now
+
+    @override
+    def on_deadline(self) -> None:
+        """Do not blame an upstream that is held back because the client takes nothing: `watch` sees to that one."""
+        work, facts = self._work, self._facts
+        is_answering = isinstance(work, Exchange) and work.status and self.line.is_open
+        if is_answering and facts is not None and facts.route is not None and self.line.owed()[1]:
+            self.line.set_deadline(facts.route.upstream.times.idle)
+        else:
+            super().on_deadline()
+
+    def _watch_body(self, exchange: Exchange, facts: Facts, now: float) -> None:
+        """Refuse a body that comes too slowly on the whole, however regularly; what the upstream holds back is excused."""
+        if self._watched is not facts:
+            self._watched, self._excused = facts, 0.0
+        rate = facts.listener.body_rate
+        if self.line.is_held:
+            self._excused += now - self._looked
+        elif rate and now - facts.started - self._excused > _FREE + facts.received / rate:
+            exchange.discard()
+            detail = f"{facts.received} bytes in {now - facts.started:.0f}s, less than limits.body_rate"
+            self.refuse(facts, Refusal(status=408, reason="body-too-slow", detail=detail, close=True))
+
+    def _watch_taking(self, facts: Facts, now: float) -> None:
+        """Cut a client that has taken no byte for too long of what it is owed."""
+        limit = facts.listener.times.client_write
+        self._next_look = now + limit / _LOOKS
+        taken, is_owed = self.line.owed()
+        if not is_owed:
+            self._taken = -1
+        elif taken != self._taken:
+            self._taken, self._taken_at = taken, now
+        elif now - self._taken_at >= limit and self._work is not None:
+            self._work.abandon("client-stalled")
+            self.cut()
