@@ -79,7 +79,10 @@ def _start_authproxy(site: Site, name: str) -> Target:
 
 
 def product_config(port: int, ops_port: int, upstream_port: int) -> str:
-    """Return authproxy's configuration for this work; it stands beside the material."""
+    """Return authproxy's configuration for this work; it stands beside the material.
+
+    Connections are kept for any number of requests, as in the peers' configurations.
+    """
     return f"""\
 version: 1
 workers: 1
@@ -94,6 +97,7 @@ routes:      [{{path: /, zone: api, upstream: service}}]
 identity:    {{headers: {{X-User-Id: id}}}}
 ops:         {{bind: "127.0.0.1:{ops_port}"}}
 logging:     {{access: ./access.log}}
+limits:      {{requests_per_connection: off}}
 """
 
 
