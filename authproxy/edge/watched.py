@@ -13,7 +13,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.edge.carrier import BODY, Carrier
+from authproxy.edge.carrier import BODY, Carrier, Phase
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.refusal import Refusal
@@ -22,6 +22,8 @@ from authproxy.edge.refusal import Refusal
 _FREE: Final = 20.0
 # How often within its time a client that takes nothing is looked at.
 _LOOKS: Final = 6
+# How often, while the last answer goes out on a connection that is closing.
+_LAST_LOOK: Final = 1.0
 # Connections that were made together, as after a restart, need not end together.
 _JITTER: Final = 1000
 
@@ -73,6 +75,9 @@ class Watched(Carrier):
         is_answering = isinstance(work, Exchange) and work.status and self.line.is_open
         if is_answering and facts is not None and facts.route is not None and self.line.owed()[1]:
             self.line.set_deadline(facts.route.upstream.times.idle)
+        elif self._phase is Phase.CLOSED and self.line.has_unsent and self._still_takes(self._services.monotonic()):
+            # The end of its last answer: as long as it takes bytes it gets them.
+            self.line.set_deadline(_LAST_LOOK)
         else:
             super().on_deadline()
 
@@ -90,13 +95,19 @@ class Watched(Carrier):
 
     def _watch_taking(self, facts: Facts, now: float) -> None:
         """Cut a client that has taken no byte for too long of what it is owed."""
-        limit = facts.listener.times.client_write
-        self._next_look = now + limit / _LOOKS
+        self._next_look = now + facts.listener.times.client_write / _LOOKS
+        if not self._still_takes(now) and self._work is not None:
+            self._work.abandon("client-stalled")
+            self.cut()
+
+    def _still_takes(self, now: float) -> bool:
+        """Tell whether the client has taken something lately, or is owed nothing."""
+        listener = self._listener()
         taken, is_owed = self.line.owed()
         if not is_owed:
             self._taken = -1
         elif taken != self._taken:
             self._taken, self._taken_at = taken, now
-        elif now - self._taken_at >= limit and self._work is not None:
-            self._work.abandon("client-stalled")
-            self.cut()
+        elif listener is None or now - self._taken_at >= listener.times.client_write:
+            return False
+        return True

@@ -161,6 +161,33 @@ def test_a_slow_client_gets_all(wire, upstream):
     assert wire.ask(request()).status == 200
 
 
+@pytest.mark.slow
+@pytest.mark.timeout(90)
+def test_a_client_that_pauses_gets_the_end_of_its_last_answer(aging, upstream):
+    """A connection that is to be closed waits for it, too: of so many sizes some leave a rest that the kernel did not take."""
+    sizes = range(200_000, 4_200_000, 50_000)
+    wires = []
+
+    def script(turn):
+        turn.read_body()
+        size = int(turn.seen.target[1:])
+        turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: %d\r\n\r\n" % size + b"x" * size)
+
+    upstream.answer(*[script] * len(sizes))
+    for size in sizes:
+        wires.append(aging.connect())
+        wires[-1].sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 65536)
+        wires[-1].send(request(f"GET /{size} HTTP/1.1", "Connection: close"))
+    threading.Event().wait(8)
+
+    for size, wire in zip(sizes, wires, strict=True):
+        assert wire.interim().status == 200
+        assert len(wire.exactly(size)) == size
+        assert wire.rest() == b""
+        assert wire.end == "clean"
+        wire.close()
+
+
 def test_a_silent_websocket_is_no_stalled_client(wire, upstream):
     """There is nothing for it to take."""
     switch = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: websocket\r\n\r\n"
