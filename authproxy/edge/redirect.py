@@ -50,7 +50,7 @@ class RedirectConnection(ClientConnection):
         """Read what came; a client that speaks TLS here is let go, since no answer of ours would be TLS."""
         listener = self._listener()
         if self._phase is HEAD and not self._buffer and data[:1] == _TLS_HELLO and listener is not None:
-            facts = unrouted_facts(self._services, listener, self._origin)
+            facts = unrouted_facts(self._services, listener, self._origin, RequestHead(b"", b"", b""))
             detail = "a TLS handshake on a listener of mode redirect, which speaks plain HTTP"
             record(self._services, facts, events.REQUEST_REFUSED, 400, facts.started, "malformed-request", detail)
             self.shut()

@@ -87,32 +87,38 @@ class SocketTransport(asyncio.Transport):
 
     @override
     def set_protocol(self, protocol: asyncio.BaseProtocol) -> None:
+        """Carry another protocol from now on."""
         if not isinstance(protocol, asyncio.Protocol):
             raise TypeError("an asyncio.Protocol is needed")
         self._protocol = protocol
 
     @override
     def get_protocol(self) -> asyncio.BaseProtocol:
+        """Return the protocol that is carried."""
         if self._protocol is None:
             raise RuntimeError("it has not begun")
         return self._protocol
 
     @override
     def is_closing(self) -> bool:
+        """Tell whether it is closed, or about to be."""
         return self._is_closing
 
     @override
     def is_reading(self) -> bool:
+        """Tell whether what the peer sends is taken."""
         return not (self._is_paused or self._is_closing)
 
     @override
     def pause_reading(self) -> None:
+        """Take nothing more: the peer must wait."""
         if not self._is_paused and not self._is_closing:
             self._is_paused = True
             self._poller.remove_reader(self._fd)
 
     @override
     def resume_reading(self) -> None:
+        """Take what the peer sends again."""
         if self._is_paused and not self._is_closing:
             self._is_paused = False
             if not self._has_ended:
@@ -120,6 +126,7 @@ class SocketTransport(asyncio.Transport):
 
     @override
     def get_write_buffer_size(self) -> int:
+        """Return how many bytes the kernel has not taken yet."""
         return len(self._unsent) + sum(map(len, self._written))
 
     @override
@@ -132,6 +139,7 @@ class SocketTransport(asyncio.Transport):
 
     @override
     def can_write_eof(self) -> bool:
+        """Tell that the own side can be ended by itself."""
         return True
 
     @override

@@ -136,6 +136,7 @@ class Poller:
             ready = self._loop.create_future()
 
             def settle() -> None:
+                """Wake whoever waits."""
                 if not ready.done():
                     ready.set_result(None)
 

@@ -90,6 +90,7 @@ class TlsTransport(SocketTransport):
 
     @override
     def get_write_buffer_size(self) -> int:
+        """Return how many bytes, encrypted, the kernel has not taken yet."""
         return len(self._unsent) + self._outgoing.pending
 
     @override
@@ -123,6 +124,7 @@ class TlsTransport(SocketTransport):
 
     @override
     def resume_reading(self) -> None:
+        """Take what the peer sends again, beginning with what has come already."""
         was_paused = self._is_paused
         super().resume_reading()
         if was_paused and self._incoming.pending:
@@ -262,6 +264,7 @@ class TlsTransport(SocketTransport):
 
     @override
     def abort(self) -> None:
+        """Close without another byte, or give up the handshake."""
         if self._is_shaken:
             super().abort()
         else:
@@ -279,6 +282,7 @@ async def shake_hands(
     done: asyncio.Future[None] = loop.create_future()
 
     def shaken(_: TlsTransport, error: Exception | None) -> None:
+        """Tell whoever waits."""
         if done.done():
             return
         if error is None:

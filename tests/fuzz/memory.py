@@ -241,7 +241,7 @@ class World:
             self.services.connections.clear()
         if self.tasks._tasks:
             self.crashes.append(f"{len(self.tasks._tasks)} tasks left")
-        sides = [side for upstream in self.upstreams for side in upstream._sides]
+        sides = [side for upstream in self.upstreams for side in upstream.sides]
         if any(side.busy for side in sides):
             self.crashes.append(f"upstream connections counted as busy: {[side.busy for side in sides]}")
             for side in sides:
