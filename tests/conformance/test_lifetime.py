@@ -17,7 +17,7 @@ LARGE = 30_000_000
 HEALTH = b"GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 
 
-def running(material, recorder, folder, limits, timeouts):
+def running(material, recorder, folder, limits, timeouts, *, idle="60s"):
     up = {"urls": [f"https://127.0.0.1:{recorder.port}"], "trust": "ca", "server_name": "upstream.test"}
     return start(
         folder,
@@ -25,7 +25,7 @@ def running(material, recorder, folder, limits, timeouts):
         _base(recorder)
         | {
             "listeners": {"public": {"bind": "@public@", "health": "/healthz"}},
-            "upstreams": {"up": {**up, "timeouts": {"idle": "1s"}}},
+            "upstreams": {"up": {**up, "timeouts": {"idle": idle}}},
             "routes": [{"path": "/", "zone": "api", "upstream": "up"}],
             "limits": limits,
             "timeouts": timeouts,
@@ -37,9 +37,9 @@ def running(material, recorder, folder, limits, timeouts):
 
 @pytest.fixture(scope="module")
 def proxy(material, recorder, tmp_path_factory):
-    """Five requests a connection, 2 s for a client that takes nothing."""
+    """Five requests a connection, 2 s for a client that takes nothing, 1 s for an upstream that sends nothing."""
     limits, timeouts = {"requests_per_connection": 5}, {"client_write": "2s"}
-    proxy = running(material, recorder, tmp_path_factory.mktemp("few"), limits, timeouts)
+    proxy = running(material, recorder, tmp_path_factory.mktemp("few"), limits, timeouts, idle="1s")
     yield proxy
     proxy.stop()
 
