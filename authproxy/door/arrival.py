@@ -15,9 +15,10 @@ from authproxy.wire.tls import TlsTransport
 
 _PIECE: Final = 16 * 1024
 # What a browser is told that speaks plain HTTP where TLS is spoken.
+_ADVICE: Final = b"This port speaks TLS: ask for https://, please\n"
 _NOT_HTTPS: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: 44\r\nConnection: close\r\n"
-    b"Cache-Control: no-store\r\n\r\nThis port speaks TLS: ask for https://, please"
+    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n"
+    b"Cache-Control: no-store\r\n\r\n%b" % (len(_ADVICE), _ADVICE)
 )
 
 

@@ -4,7 +4,14 @@ The only keystore, zone or listener stands for itself where one is needed. Where
 and the missing key is told. Whatever is not shaped as it should be is left for the validation to tell.
 """
 
+from contextlib import suppress
+from datetime import timedelta
+from typing import Final
+
+from authproxy.options import duration_text, parse_duration
 from authproxy.settings.values import Value
+
+_CHECK: Final = timedelta(seconds=2)
 
 
 def fill(values: dict[str, Value]) -> dict[str, Value]:
@@ -58,7 +65,19 @@ def _client_mode(value: dict[str, Value]) -> Value:
 
 
 def _upstream(value: Value) -> Value:
-    return {"urls": [value]} if isinstance(value, str) else value
+    if isinstance(value, str):
+        return {"urls": [value]}
+    if isinstance(value, dict) and isinstance(health := value.get("health"), dict):
+        return {**value, "health": _with(health, "timeout", _check_timeout(health.get("every")))}
+    return value
+
+
+def _check_timeout(every: Value) -> str:
+    """Return how long a health check may take; what `every` cannot be is told by the validation."""
+    with suppress(ValueError):
+        if isinstance(every, str) and parse_duration(every) < _CHECK:
+            return every
+    return duration_text(_CHECK)
 
 
 def _route(value: Value, listeners: list[Value], zone: str | None) -> Value:

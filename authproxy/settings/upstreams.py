@@ -26,12 +26,14 @@ class Health(Section):
     Two failures in a row take a URL out, two passes bring it back. Without health checks every URL counts as healthy.
     """
 
+    FILLED = frozenset({"timeout"})
+
     path: UrlPath
     """What is asked for, without credentials."""
     every: Wait = timedelta(seconds=5)
     """From one check to the next."""
-    timeout: Wait = timedelta(seconds=2)
-    """Until the head of the answer, the connection included; at most `every`."""
+    timeout: Wait
+    """Until the head of the answer, the connection included; at most `every`; by default 2s, or `every` when that is shorter."""
     host: ServerName | None = None
     """The Host header of the check; by default the host and port of the URL."""
 

@@ -217,7 +217,9 @@ def test_a_client_without_a_handshake_is_let_go(hasty, upstream):
         except ConnectionError:
             got = b""
     assert got.startswith(b"HTTP/1.1 400 ")
-    assert got.endswith(b"This port speaks TLS: ask for https://, please")
+    head, _, text = got.partition(b"\r\n\r\n")
+    assert b"Content-Length: %d" % len(text) in head
+    assert text == b"This port speaks TLS: ask for https://, please\n"
     assert upstream.requests == []
 
 

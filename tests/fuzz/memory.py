@@ -102,7 +102,7 @@ class World:
     def __init__(self, loop: asyncio.AbstractEventLoop, folder: Path) -> None:
         self.loop = loop
         self._patches = contextlib.ExitStack()
-        self._patches.enter_context(mock.patch("authproxy.upstream.pool.dial", self._dial))
+        self._patches.enter_context(mock.patch("authproxy.upstream.reach.dial", self._dial))
         # Patterns are made of shapes that come often; here nearly everything comes once.
         self._patches.enter_context(mock.patch.object(usual, "_OFTEN", 2))
         self.clock = 1000.0
