@@ -10,7 +10,6 @@ handing out this class keeps its whole stack of handlers and responses for the o
 
 import asyncio
 from abc import abstractmethod
-from enum import Enum, auto, unique
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
@@ -24,6 +23,7 @@ from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin, origin_of
 from authproxy.edge.own_answer import send_refusal, unrouted_facts
+from authproxy.edge.phase import HEAD, Phase
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
@@ -39,31 +39,6 @@ if TYPE_CHECKING:
 _CLOSING: Final = 5.0
 # aiohttp's own keep-alive timer is not ours to wait for.
 _FOREVER: Final = 10.0**9
-
-
-@unique
-class Phase(Enum):
-    """What a connection is about."""
-
-    HEAD = auto()
-    """Between requests, or within a head."""
-    BODY = auto()
-    """The request's body is passed on."""
-    BUSY = auto()
-    """The request is in; its answer is not out."""
-    TUNNEL = auto()
-    OWN = auto()
-    """aiohttp answers."""
-    SKIP = auto()
-    """The body of a refused request is read away, then the next request comes."""
-    CLOSED = auto()
-    """What still comes is forgotten."""
-
-
-# Bound once: reaching a member through its class costs a call on Python 3.11.
-HEAD: Final = Phase.HEAD
-BODY: Final = Phase.BODY
-BUSY: Final = Phase.BUSY
 
 
 class Carrier(RequestHandler):
@@ -129,6 +104,14 @@ class Carrier(RequestHandler):
         if work is not None:
             work.abandon("client-gone")
         super().connection_lost(exc)
+
+    @override
+    def eof_received(self) -> bool:  # type: ignore[override]  # theirs never wants to go on
+        """The client ends its side; True: it may still be written to.
+
+        Between requests that is its farewell; within one it has gone away, as far as anybody can tell.
+        """
+        return isinstance(self._work, Tunnel) and self._work.on_client_end()
 
     @override
     def pause_writing(self) -> None:

@@ -7,7 +7,6 @@ from typing_extensions import override
 
 from authproxy.core.decision import is_within
 from authproxy.core.token import Token
-from authproxy.edge.carrier import BODY, BUSY, HEAD, Phase
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
@@ -15,6 +14,7 @@ from authproxy.edge.forward import upstream_head
 from authproxy.edge.gate import accepted_id
 from authproxy.edge.origin import origin_behind
 from authproxy.edge.own_answer import unrouted_facts
+from authproxy.edge.phase import BODY, BUSY, HEAD, Phase
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel

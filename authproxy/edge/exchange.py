@@ -3,17 +3,14 @@
 from http import HTTPStatus
 from typing import Final
 
-from authproxy import events
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
 from authproxy.edge.client import Client
 from authproxy.edge.decide import has_too_many_tunnels
-from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
-from authproxy.edge.gate import is_repeatable
+from authproxy.edge.outcome import Outcome
 from authproxy.edge.progress import ANSWERING, CONNECTING, OVER, WAITING
-from authproxy.edge.record import record
-from authproxy.edge.refusal import TOO_MANY_TUNNELS, Refusal, refuse_for_upstream
+from authproxy.edge.refusal import TOO_MANY_TUNNELS, Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.answer import SWITCHING, AnswerHead
@@ -25,12 +22,11 @@ from authproxy.upstream.interface import Failure
 _PASSED_INTERIM: Final = frozenset({HTTPStatus.CONTINUE.value, HTTPStatus.EARLY_HINTS.value})
 _CONTINUE: Final = b"HTTP/1.1 100 Continue\r\n\r\n"
 _CONTINUE_AFTER: Final = 1.0
-_CLIENT_GONE: Final = 499
 # The pool keeps the connect deadline itself; this catches what it could not.
 _CONNECT_GRACE: Final = 5.0
 
 
-class Exchange(Ends):
+class Exchange(Outcome):
     """Carries one admitted request; is the receiver of its answer."""
 
     # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
@@ -209,21 +205,6 @@ class Exchange(Ends):
 
     # ------------------------------------------------------------------ from the client's side
 
-    def abandon(self, reason: str, detail: str = "") -> None:
-        """The client is gone, or broke its request off: the upstream must not take it for whole."""
-        if self._phase is OVER:
-            return
-        self.discard()
-        self._record(reason, detail, self.status or _CLIENT_GONE)
-
-    def discard(self) -> None:
-        """Let go of the upstream without a word to the log."""
-        self._phase = OVER
-        connection = self._connection
-        self._release()
-        if connection is not None:
-            connection.abort()
-
     def on_deadline(self) -> None:
         """Something took too long; what, the phase tells."""
         if self._waits_to_continue:
@@ -273,47 +254,3 @@ class Exchange(Ends):
 
     def _framed(self, data: bytes, *, complete: bool) -> bytes:
         return chunk(data) + LAST_CHUNK if complete else chunk(data)
-
-    def _finish(self, now: float) -> None:
-        """The answer is whole: connections back, one line in the log."""
-        facts = self.facts
-        route = self._route
-        connection = self._connection
-        self._connection = None
-        self._phase = OVER
-        if connection is None:
-            pass
-        elif self._is_early:
-            # What of the request is unread there would be read as the next one, and need not ever be taken.
-            route.upstream.release(connection)
-            connection.abort()
-        else:
-            reusable = not facts.request.has_body or (route.reuse_after_body and not connection.has_unsent)
-            route.upstream.give_back(connection, reusable=reusable, now=now)
-        record(self._services, facts, events.REQUEST_FORWARDED, self.status, now)
-        self._client.finished(keep=not facts.request.close, now=now)
-
-    def _may_retry(self, failure: Failure) -> bool:
-        """Once, on a fresh connection, and only where doing it twice is doing it once."""
-        fresh = failure is Failure.CLOSED and not self._retried and self._phase is WAITING
-        return fresh and is_repeatable(self.facts.request)
-
-    def _fail(self, failure: Failure, detail: str) -> None:
-        self._route.upstream.note_failure(failure, self._connection)
-        answering = self._phase is ANSWERING
-        self.discard()
-        if answering:
-            self._record(failure.value, detail, self.status)
-            self._client.cut()
-        else:
-            refusal = refuse_for_upstream(failure.status, failure.value, detail, close=not self.request_done)
-            self._client.refuse(self.facts, refusal)
-
-    def _release(self) -> None:
-        if self._connection is not None:
-            self._route.upstream.release(self._connection)
-            self._connection = None
-
-    def _record(self, reason: str, detail: str, status: int) -> None:
-        now = self._services.monotonic()
-        record(self._services, self.facts, events.REQUEST_FAILED, status, now, reason, detail)

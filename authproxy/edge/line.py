@@ -87,6 +87,11 @@ class Line:
             if self.is_open and self._transport is not None:
                 self._transport.resume_reading()
 
+    def end(self) -> None:
+        """Say that no more comes; what the client still sends is read."""
+        if self.is_open and self._transport is not None:
+            self._transport.write_eof()
+
     def close(self) -> None:
         """Close in good order.
 

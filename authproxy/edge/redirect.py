@@ -14,10 +14,10 @@ from typing_extensions import override
 from authproxy import events
 from authproxy.core.decision import is_within
 from authproxy.core.path import read_path
-from authproxy.edge.carrier import BUSY, HEAD
 from authproxy.edge.connection import ClientConnection
 from authproxy.edge.gate import NEVER, fold_host
 from authproxy.edge.own_answer import unrouted_facts
+from authproxy.edge.phase import BUSY, HEAD
 from authproxy.edge.record import record
 from authproxy.edge.refusal import NO_CONTENT, Refusal
 from authproxy.edge.services import Services

@@ -1,5 +1,6 @@
 """An upgraded connection: bytes both ways until either side ends."""
 
+from collections.abc import Callable
 from typing import Final
 
 from authproxy import events
@@ -39,6 +40,8 @@ class Tunnel(Ends):
         self._connection = self._upstream
         self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
         self._closing = False
+        self._is_half = False
+        """One side has ended, the other may still speak."""
         self._over = False
         if facts.allow is not None:
             services.tunnels.add(owner_of(facts.allow))
@@ -118,6 +121,23 @@ class Tunnel(Ends):
             self.drain()
         if complete:
             self.end("")
+
+    def on_end(self) -> bool:
+        """The upstream ends its side: the client hears of it, and may go on until it ends too."""
+        return self._pass_end(self._line.end)
+
+    def on_client_end(self) -> bool:
+        """The client ends its side: the upstream hears of it, and may go on until it ends too."""
+        return self._pass_end(self._upstream.end)
+
+    def _pass_end(self, end: Callable[[], None]) -> bool:
+        # A WebSocket says goodbye in frames, both ways: an end without is one, whoever says it (RFC 6455, 7.1.1).
+        if self._tracker is not None or self._is_half or self._over:
+            return False
+        self._is_half = True
+        end()
+        self._touch()
+        return True
 
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The upstream is gone."""

@@ -13,9 +13,10 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.edge.carrier import BODY, Carrier, Phase
+from authproxy.edge.carrier import Carrier
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
+from authproxy.edge.phase import BODY, Phase
 from authproxy.edge.refusal import Refusal
 
 # Apache's RequestReadTimeout: so long is free, then every byte buys its share of a second.

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Callable
-from typing import Final, cast
+from typing import Final
 
 from typing_extensions import override
 
 from authproxy.http1.answer import BODILESS, MAX_ANSWER_HEAD, SWITCHING, AnswerHead, AnswerReader, BadAnswer
 from authproxy.http1.chunked import BadChunk, ChunkedReader
+from authproxy.upstream.held import Held, forget
 from authproxy.upstream.interface import Failure, Receiver
 from authproxy.upstream.side import Side
 from authproxy.upstream.state import CHUNKED, DONE, HEAD, IDLE, LENGTH, State
@@ -18,11 +19,7 @@ _TOO_LONG: Final = "bytes after the end of the answer"
 _READ: Final = AnswerReader().read
 
 
-def _forget(_: bytes) -> None:
-    """Write to nobody."""
-
-
-class UpstreamConnection(asyncio.Protocol):
+class UpstreamConnection(Held):
     """Speaks HTTP/1.1 to an upstream for one `Receiver` after the other.
 
     After an answer it is `reusable` only when nothing is left in doubt: the request was sent whole, the answer ended
@@ -30,8 +27,7 @@ class UpstreamConnection(asyncio.Protocol):
     """
 
     __slots__ = (
-        "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_paused", "_is_special", "_keep", "_left",
-        "_receiver", "_state", "_transport", "_upgrade", "address", "expires", "home", "idle_since", "is_idle", "write",
+        "_bodiless", "_buffer", "_chunks", "_ended", "_interim", "_is_special", "_left", "_upgrade", "address", "expires", "home", "idle_since",
     )  # fmt: skip
 
     def __init__(self, home: "Side[UpstreamConnection]") -> None:
@@ -49,7 +45,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._is_paused = False
         self.is_idle = True
         """Whether a request may be written to it now; False for good once it is closing."""
-        self.write: Callable[[bytes], None] = _forget
+        self.write: Callable[[bytes], None] = forget
         """Sends bytes of the request, already framed."""
         self._interim = 0
         self._is_special = False
@@ -80,23 +76,6 @@ class UpstreamConnection(asyncio.Protocol):
         """Whether a byte of the answer to the request in progress has come."""
         return self._state is not HEAD or bool(self._buffer) or self._interim > 0
 
-    def pause(self) -> None:
-        """Stop reading: the client does not take bytes fast enough."""
-        if self._transport is not None and not self._transport.is_closing():
-            self._is_paused = True
-            self._transport.pause_reading()
-
-    def resume(self) -> None:
-        """Read again."""
-        if self._is_paused and self._transport is not None and not self._transport.is_closing():
-            self._transport.resume_reading()
-        self._is_paused = False
-
-    @property
-    def has_unsent(self) -> bool:
-        """Whether the upstream has not taken everything yet."""
-        return self._transport is not None and self._transport.get_write_buffer_size() > 0
-
     def hand_over(self, receiver: Receiver) -> None:
         """From now on `receiver` gets what comes: the exchange became a tunnel."""
         self._receiver = receiver
@@ -116,42 +95,13 @@ class UpstreamConnection(asyncio.Protocol):
                 self.resume()
         return self.is_idle
 
-    def abort(self) -> None:
-        """Cut the connection: the upstream must not take what it got for a whole request."""
-        if (transport := self._end()) is not None:
-            transport.abort()
-
-    def close(self) -> None:
-        """Close in good order."""
-        if (transport := self._end()) is not None:
-            transport.close()
-
-    def expire(self) -> None:
-        """Carry no further request: close now if idle, else when the answer under way has ended."""
-        if self.is_idle:
-            self.close()
-        self._keep = False
-
-    def _end(self) -> asyncio.Transport | None:
-        self._receiver = None
-        self._state = State.DEAD
-        self.is_idle = False
-        return self._transport
-
-    @override
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is done, chain and name are verified."""
-        # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
-        self._transport = cast("asyncio.Transport", transport)
-        self.write = self._transport.write
-
     @override
     def connection_lost(self, exc: Exception | None) -> None:
         """The upstream is gone: say what that means for the answer."""
         state, receiver, answered = self._state, self._receiver, self.answered
         self._end()
         self._transport = None
-        self.write = _forget
+        self.write = forget
         self.home.forget(self)
         if receiver is None or state in {DONE, State.DEAD, IDLE}:
             return
@@ -166,23 +116,11 @@ class UpstreamConnection(asyncio.Protocol):
 
     @override
     def eof_received(self) -> bool:
-        """The upstream said that it ends."""
-        # Over TLS this is close_notify and nothing else: the loops do not call it for a connection that was just cut.
+        """The upstream said that it ends; True: it may still be written to."""
+        # Over TLS this is close_notify and nothing else: a connection that was just cut is not said to have ended.
         self._ended = True
         self.is_idle = False
-        return False
-
-    @override
-    def pause_writing(self) -> None:
-        """The upstream does not take what is sent."""
-        if self._receiver is not None:
-            self._receiver.pause_request()
-
-    @override
-    def resume_writing(self) -> None:
-        """The upstream takes bytes again."""
-        if self._receiver is not None:
-            self._receiver.resume_request()
+        return self._state is State.TUNNEL and self._receiver is not None and self._receiver.on_end()
 
     @override
     def data_received(self, data: bytes) -> None:

@@ -38,6 +38,10 @@ class _Probe:
     def on_interim(self, head: AnswerHead) -> None:
         """Go on waiting."""
 
+    def on_end(self) -> bool:
+        """There is no tunnel."""
+        return False
+
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:  # noqa: ARG002  # a Receiver's
         """Judge by the status: 2xx and 3xx are fine."""
         self._end("" if head.status in _HEALTHY else f"answered {head.status}")

@@ -62,6 +62,10 @@ class Receiver(Protocol):
     def on_body(self, data: bytes, *, complete: bool) -> None:
         """More payload (or, after a 101, bytes of the tunnel) came."""
 
+    def on_end(self) -> bool:
+        """The upstream ends its side of a tunnel; return whether it may still be written to."""
+        ...
+
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The connection ended before the answer did, or said what is no HTTP. It will say nothing more."""
 

@@ -14,6 +14,7 @@ from authproxy.edge.connection import ClientConnection
 OVERRIDDEN = [
     "connection_made",
     "connection_lost",
+    "eof_received",
     "data_received",
     "pause_writing",
     "resume_writing",

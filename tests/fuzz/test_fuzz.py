@@ -7,7 +7,7 @@ import pytest
 from authproxy.core import names
 from authproxy.edge import carrier, connection, exchange, forward
 from authproxy.edge.access_log import AccessLog
-from authproxy.http1 import answer, chunked, request, usual
+from authproxy.http1 import answer, chunked, fields, request, usual
 from authproxy.upstream.pool import Upstream
 from tests.fuzz.run import first_find, in_memory
 
@@ -44,7 +44,7 @@ def _identity_passes(patch):
 
 
 def _both_framings_pass(patch):
-    good = request._read_framing
+    good = fields.read_framing
 
     def read(head, lines, shape):
         problem = good(head, lines, shape)
@@ -53,7 +53,7 @@ def _both_framings_pass(patch):
             return None
         return problem
 
-    patch.setattr(request, "_read_framing", read)
+    patch.setattr(request, "read_framing", read)
 
 
 def _any_number_is_a_size(patch):
@@ -98,7 +98,7 @@ def _lines_are_written_twice(patch):
 
 
 def _hop_by_hop_passes(patch):
-    good = request._read_connection
+    good = fields.read_connection
 
     def read(head, options, upgrade, table):
         passed = head.passed
@@ -106,7 +106,7 @@ def _hop_by_hop_passes(patch):
         head.passed = passed
         return problem
 
-    patch.setattr(request, "_read_connection", read)
+    patch.setattr(request, "read_connection", read)
 
 
 def _patterns_take_any_line(patch):

@@ -51,6 +51,9 @@ class Taker:
     def on_interim(self, head):
         """Nothing."""
 
+    def on_end(self):
+        return False
+
     def on_answer(self, head, body, *, complete):
         """Nothing."""
 

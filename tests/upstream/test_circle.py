@@ -41,6 +41,9 @@ class Answered:
     def on_interim(self, head):
         """Nothing."""
 
+    def on_end(self):
+        return False
+
     def on_answer(self, head, body, *, complete):
         if complete:
             self.whole.set()

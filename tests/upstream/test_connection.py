@@ -77,6 +77,9 @@ class Taker:
     def on_interim(self, head: AnswerHead) -> None:
         self.interims.append(head.status)
 
+    def on_end(self) -> bool:
+        return False
+
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
         self.heads.append(head)
         self.on_body(body, complete=complete)
