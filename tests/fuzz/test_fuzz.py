@@ -5,7 +5,7 @@ import re
 import pytest
 
 from authproxy.core import names
-from authproxy.edge import carrier, connection, exchange, forward
+from authproxy.edge import carrier, connection, forward, outcome
 from authproxy.edge.access_log import AccessLog
 from authproxy.http1 import answer, chunked, fields, request, usual
 from authproxy.upstream.pool import Upstream
@@ -122,7 +122,7 @@ def _patterns_take_any_target(patch):
 
 
 def _a_retry_too_many(patch):
-    patch.setattr(exchange, "is_repeatable", lambda head: True)
+    patch.setattr(outcome, "is_repeatable", lambda head: True)
 
 
 def _a_pipelined_request_is_lost(patch):
