@@ -3,7 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
-from typing import Final
+from typing import Final, TypeVar
 
 from typing_extensions import override
 
@@ -17,6 +17,7 @@ _HIGH: Final = 64 * 1024
 _LOW: Final = 16 * 1024
 
 Bytes = bytes | bytearray | memoryview
+T = TypeVar("T")
 # How long a peer may take to take the last bytes of a connection that does not linger.
 _PARTING: Final = 5.0
 _NOT_NOW: Final = (BlockingIOError, InterruptedError)
@@ -30,13 +31,14 @@ class SocketTransport(asyncio.Transport):
     """
 
     __slots__ = (
-        "_fd", "_has_ended", "_is_closing", "_is_gone", "_is_paused", "_is_queued", "_is_waiting", "_known",
-        "_lingering", "_loop", "_poller", "_protocol", "_receive", "_send", "_take", "_unsent", "_wire", "_written", "on_gone",
+        "_fd", "_first", "_has_ended", "_is_closing", "_is_ending", "_is_gone", "_is_paused", "_is_queued", "_is_shut",
+        "_is_waiting", "_known", "_lingering", "_loop", "_poller", "_protocol", "_receive", "_send", "_take", "_unsent", "_wire", "_written", "on_gone",
     )  # fmt: skip
 
     def __init__(  # noqa: PLR0915  # what a connection is
-        self, loop: asyncio.AbstractEventLoop, wire: socket.socket, *, lingering: bool
+        self, loop: asyncio.AbstractEventLoop, wire: socket.socket, *, lingering: bool, first: bytes = b""
     ) -> None:
+        """`first`: bytes of the peer that were read already."""
         super().__init__()
         self._known = _addresses(wire)
         if wire.family != socket.AF_UNIX:
@@ -61,6 +63,11 @@ class SocketTransport(asyncio.Transport):
         self._is_waiting = False
         """The protocol was told that the peer does not take bytes fast enough."""
         self._is_closing = False
+        self._is_ending = False
+        """Nothing more may be written: it is closing, or said so by `write_eof`."""
+        self._is_shut = False
+        """The kernel was told so, too."""
+        self._first = first
         self._has_ended = False
         """The peer sends no more."""
         self._is_gone = False
@@ -74,9 +81,8 @@ class SocketTransport(asyncio.Transport):
 
     def begin(self, protocol: asyncio.Protocol) -> None:
         """Carry `protocol` from now on."""
-        self._protocol = protocol
-        self._poller.add_reader(self._fd, self._on_readable)
-        protocol.connection_made(self)
+        self._introduce(protocol)
+        self._read_on()
 
     # ------------------------------------------------------------------ asyncio.Transport
 
@@ -121,7 +127,9 @@ class SocketTransport(asyncio.Transport):
         """Take what the peer sends again."""
         if self._is_paused and not self._is_closing:
             self._is_paused = False
-            if not self._has_ended:
+            if self._first:
+                self._loop.call_soon(self._read_on)
+            elif not self._has_ended:
                 self._poller.add_reader(self._fd, self._on_readable)
 
     @override
@@ -132,10 +140,11 @@ class SocketTransport(asyncio.Transport):
     @override
     def write(self, data: Bytes) -> None:
         """Send at the end of this turn of the loop."""
-        if self._is_closing or not data:
-            return
-        self._written.append(data)
-        self._queue()
+        if self._is_ending:
+            self._refuse_late()
+        elif data:
+            self._written.append(data)
+            self._queue()
 
     @override
     def can_write_eof(self) -> bool:
@@ -145,19 +154,24 @@ class SocketTransport(asyncio.Transport):
     @override
     def write_eof(self) -> None:
         """Send what was written, then say that no more comes; reading goes on."""
-        self.flush()
-        if not self._unsent and not self._is_gone:
-            self._wire.shutdown(socket.SHUT_WR)
+        if not self._is_ending:
+            self._is_ending = True
+            self.flush()
 
     @override
     def close(self) -> None:
         """Send what was written, then close."""
         if self._is_closing:
             return
-        self._is_closing = True
+        self._is_closing = self._is_ending = True
         self._say_goodbye()
         self.flush()
-        if not self._is_gone and not self._lingering:
+        if self._is_gone:
+            return
+        if not self._has_ended:
+            # A peer that waits until it may send would never take the rest.
+            self._poller.add_reader(self._fd, self._read_away)
+        if not self._lingering:
             self._loop.call_later(_PARTING, self.abort)
 
     @override
@@ -186,8 +200,12 @@ class SocketTransport(asyncio.Transport):
                 self._poller.add_writer(self._fd, self._on_writable)
                 self._weigh()
                 return
-        if self._is_closing:
-            self._part()
+        if self._is_ending:
+            self._finish()
+
+    def _refuse_late(self) -> None:
+        if not self._is_closing:
+            raise RuntimeError("written after write_eof")
 
     def _queue(self) -> None:
         if self._unsent:
@@ -214,7 +232,7 @@ class SocketTransport(asyncio.Transport):
         self._unsent = self._unsent[sent:] or memoryview(self._take())
         if self._is_waiting and self.get_write_buffer_size() <= _LOW and self._protocol is not None:
             self._is_waiting = False
-            self._protocol.resume_writing()
+            self._ask(self._protocol.resume_writing)
         if not self._unsent and not self._is_gone:
             self._poller.remove_writer(self._fd)
             # What was written just now, or the end.
@@ -224,9 +242,31 @@ class SocketTransport(asyncio.Transport):
         """Ask the protocol to pause when too much waits."""
         if not self._is_waiting and self._protocol is not None and self.get_write_buffer_size() > _HIGH:
             self._is_waiting = True
-            self._protocol.pause_writing()
+            self._ask(self._protocol.pause_writing)
 
     # ------------------------------------------------------------------ reading
+
+    def _introduce(self, protocol: asyncio.Protocol) -> None:
+        """Tell `protocol` of its connection, and of its loss where that has happened already."""
+        self._protocol = protocol
+        self._ask(lambda: protocol.connection_made(self))
+        if self._wire.fileno() < 0:
+            self._loop.call_soon(self._lose, ConnectionAbortedError("it ended before it began"))
+
+    def _read_on(self) -> None:
+        if self._first and not self._is_paused and not self._is_closing:
+            first, self._first = self._first, b""
+            self._deliver(first)
+        if not (self._first or self._is_paused or self._is_closing or self._has_ended):
+            self._poller.add_reader(self._fd, self._on_readable)
+
+    def _ask(self, call: Callable[[], T]) -> T | None:
+        """Return what the protocol says; one that fails ends its connection, and no other."""
+        try:
+            return call()
+        except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
+            self._crash(error)
+            return None
 
     def _on_readable(self) -> None:
         try:
@@ -262,20 +302,33 @@ class SocketTransport(asyncio.Transport):
             self._poller.remove_reader(self._fd)
         if not clean:
             self._end(ConnectionResetError("closed without saying so"))
-        elif self._protocol is not None and not self._protocol.eof_received():
+        elif self._protocol is None:
+            self._end(ConnectionAbortedError("it ended before it began"))
+        elif not self._ask(self._protocol.eof_received):
             self.close()
 
     # ------------------------------------------------------------------ the end
 
+    def _finish(self) -> None:
+        """All is sent, and nothing more will be."""
+        if self._is_closing:
+            self._part()
+        else:
+            self._shut()
+
+    def _shut(self) -> None:
+        if self._is_shut:
+            return
+        self._is_shut = True
+        try:
+            self._wire.shutdown(socket.SHUT_WR)
+        except OSError as error:
+            self._end(error)
+
     def _part(self) -> None:
-        """All is sent: let the peer end too, or leave at once."""
+        """Let the peer end too, or leave at once."""
         if self._lingering and not self._has_ended:
-            try:
-                self._wire.shutdown(socket.SHUT_WR)
-            except OSError as error:
-                self._end(error)
-                return
-            self._poller.add_reader(self._fd, self._read_away)
+            self._shut()
         else:
             self._end(None)
 
@@ -287,13 +340,18 @@ class SocketTransport(asyncio.Transport):
             return
         except OSError:
             # The peer cut the connection: it needs nothing more.
-            pass
-        self._end(None)
+            self._end(None)
+            return
+        self._has_ended = True
+        if self._unsent:
+            self._poller.remove_reader(self._fd)
+        else:
+            self._end(None)
 
     def _end(self, error: Exception | None) -> None:
         if self._is_gone:
             return
-        self._is_gone = self._is_closing = True
+        self._is_gone = self._is_closing = self._is_ending = True
         self._poller.remove_reader(self._fd)
         self._poller.remove_writer(self._fd)
         self._written = []
@@ -307,8 +365,9 @@ class SocketTransport(asyncio.Transport):
                 protocol.connection_lost(error)
         finally:
             self._wire.close()
-            if self.on_gone is not None:
-                self.on_gone()
+            gone, self.on_gone = self.on_gone, None
+            if gone is not None:
+                gone()
 
 
 def _addresses(wire: socket.socket) -> dict[str, object]:

@@ -15,7 +15,6 @@ from collections.abc import Callable
 from errno import EINPROGRESS
 from os import strerror
 from typing import Final, Protocol
-from weakref import WeakKeyDictionary
 
 # Sockets served before the loop's other work has its turn.
 _BATCH: Final = 128
@@ -46,6 +45,10 @@ class Poller:
         self._queue: list[Flushable] = []
         self._is_running = False
         loop.add_reader(self._epoll.fileno(), self._run)
+
+    def close(self) -> None:
+        """Let go of what the kernel keeps for it; its loop is closed."""
+        self._epoll.close()
 
     # ------------------------------------------------------------------ who waits
 
@@ -120,7 +123,10 @@ class Poller:
     def _flush(self) -> None:
         queue, self._queue = self._queue, []
         for one in queue:
-            one.flush()
+            try:
+                one.flush()
+            except Exception as error:  # noqa: BLE001  # what the others have written is sent all the same
+                self._loop.call_exception_handler({"message": "a flush failed", "exception": error})
 
     # ------------------------------------------------------------------ connecting
 
@@ -150,12 +156,15 @@ class Poller:
             raise OSError(number, strerror(number))
 
 
-_POLLERS: Final[WeakKeyDictionary[asyncio.AbstractEventLoop, Poller]] = WeakKeyDictionary()
+_POLLERS: Final[dict[asyncio.AbstractEventLoop, Poller]] = {}
 
 
 def poller_of(loop: asyncio.AbstractEventLoop) -> Poller:
     """Return the one poller of a loop."""
     found = _POLLERS.get(loop)
     if found is None:
+        # A loop tells nobody when it is closed: whoever comes with the next one clears up.
+        for dead in [one for one in list(_POLLERS) if one.is_closed()]:
+            _POLLERS.pop(dead).close()
         found = _POLLERS[loop] = Poller(loop)
     return found

@@ -21,6 +21,8 @@ _VIEW: Final = memoryview(BUFFER)
 _RECORD: Final = 16 * 1024
 # Written in one turn of the loop beyond this, it is sent without waiting for the turn's end.
 _BURST: Final = 64 * 1024
+# How a connection ends after the peer's close_notify.
+_CLEAN: Final = EOFError()
 
 
 class TlsTransport(SocketTransport):
@@ -31,7 +33,7 @@ class TlsTransport(SocketTransport):
     """
 
     __slots__ = (
-        "_decrypt", "_encrypt", "_has_part", "_incoming", "_is_shaken", "_outgoing", "_put", "_session", "_shaken",
+        "_behind", "_decrypt", "_encrypt", "_has_part", "_incoming", "_is_shaken", "_outgoing", "_put", "_session", "_shaken",
     )  # fmt: skip
 
     def __init__(
@@ -63,6 +65,8 @@ class TlsTransport(SocketTransport):
         self._is_shaken = False
         self._has_part = False
         """OpenSSL holds a part of a record."""
+        self._behind: Exception | None = None
+        """How the peer's side ended, while the bytes before that are still to be taken."""
 
     def shake(self, first: bytes = b"") -> None:
         """Begin the handshake; `first`: bytes of the peer that were read already."""
@@ -74,8 +78,7 @@ class TlsTransport(SocketTransport):
     @override
     def begin(self, protocol: asyncio.Protocol) -> None:
         """Carry `protocol` from now on."""
-        self._protocol = protocol
-        protocol.connection_made(self)
+        self._introduce(protocol)
 
     # ------------------------------------------------------------------ asyncio.Transport
 
@@ -96,7 +99,8 @@ class TlsTransport(SocketTransport):
     @override
     def write(self, data: Bytes) -> None:
         """Encrypt now, send at the end of this turn of the loop."""
-        if self._is_closing:
+        if self._is_ending:
+            self._refuse_late()
             return
         try:
             if len(data) <= _RECORD:
@@ -118,16 +122,24 @@ class TlsTransport(SocketTransport):
     @override
     def write_eof(self) -> None:
         """Say close_notify after what was written; reading goes on (RFC 8446, 6.1)."""
-        if not self._is_closing:
+        if not self._is_ending:
             self._say_goodbye()
-            self.flush()
+            super().write_eof()
+
+    @override
+    def close(self) -> None:
+        """Send what was written, say close_notify, then close."""
+        if self._is_shaken:
+            super().close()
+        else:
+            self.abort()
 
     @override
     def resume_reading(self) -> None:
         """Take what the peer sends again, beginning with what has come already."""
         was_paused = self._is_paused
         super().resume_reading()
-        if was_paused and self._incoming.pending:
+        if was_paused and (self._behind is not None or self._incoming.pending):
             self._loop.call_soon(self._drain_if_reading)
 
     # ------------------------------------------------------------------ the handshake
@@ -153,13 +165,6 @@ class TlsTransport(SocketTransport):
         self._shaken(self, None)
         if self._incoming.pending:
             self._drain_if_reading()
-
-    def _fail(self, error: Exception) -> None:
-        """Give up before there was a protocol."""
-        if not self._is_shaken:
-            self._is_shaken = True
-            self._end(error)
-            self._shaken(self, error)
 
     # ------------------------------------------------------------------ bytes
 
@@ -194,7 +199,7 @@ class TlsTransport(SocketTransport):
         try:
             data = self._decrypt(size)
             self._has_part = False
-            if self._incoming.pending:
+            if data and self._incoming.pending:
                 data = self._gather(data)
         except ssl.SSLWantReadError:
             # None of the application's, or only a part of it.
@@ -203,6 +208,9 @@ class TlsTransport(SocketTransport):
                 # The answer to a key update.
                 self._queue()
             return
+        except ssl.SSLZeroReturnError:
+            # close_notify, after our own.
+            data = b""
         except ssl.SSLError as error:
             self.flush()
             self._end(error)
@@ -220,17 +228,37 @@ class TlsTransport(SocketTransport):
         """Return `data` with what can be decrypted behind it."""
         pieces = [data]
         try:
-            while self._incoming.pending and pieces[-1]:
-                pieces.append(self._decrypt(_RECORD))
+            while self._incoming.pending:
+                piece = self._decrypt(_RECORD)
+                if not piece:
+                    self._keep_end(_CLEAN)
+                    break
+                pieces.append(piece)
         except ssl.SSLWantReadError:
             self._has_part = True
-        if not pieces[-1] and len(pieces) > 1:
-            # The end is said once the bytes before it have been handed over.
-            self._loop.call_soon(self._drain_if_reading)
+        except ssl.SSLZeroReturnError:
+            self._keep_end(_CLEAN)
+        except ssl.SSLError as error:
+            self._keep_end(error)
         return b"".join(pieces)
 
+    def _keep_end(self, how: Exception) -> None:
+        """Read no more, and tell how it ended once the bytes before that have been handed over and taken."""
+        self._behind = how
+        self._has_ended = True
+        self._poller.remove_reader(self._fd)
+        self._loop.call_soon(self._drain_if_reading)
+
     def _drain_if_reading(self) -> None:
-        if not self._is_paused and not self._is_closing:
+        if self._is_paused or self._is_closing:
+            return
+        behind, self._behind = self._behind, None
+        if behind is _CLEAN:
+            self._on_end(clean=True)
+        elif behind is not None:
+            self.flush()
+            self._end(behind)
+        elif not self._has_ended:
             self._drain(_RECORD)
 
     # ------------------------------------------------------------------ the end
@@ -240,7 +268,13 @@ class TlsTransport(SocketTransport):
         if self._is_shaken:
             super()._on_end(clean=clean)
         else:
-            self._fail(ConnectionResetError("closed in its handshake"))
+            self._end(ConnectionResetError("closed in its handshake"))
+
+    @override
+    def _finish(self) -> None:
+        # After close_notify the socket stays open in both directions: the peer's own may come at any time.
+        if self._is_closing:
+            self._part()
 
     @override
     def _end(self, error: Exception | None) -> None:
@@ -261,14 +295,6 @@ class TlsTransport(SocketTransport):
             # It wants to read the peer's own close_notify, which may come at any time or never.
             self._session.unwrap()
         self._put(hidden)
-
-    @override
-    def abort(self) -> None:
-        """Close without another byte, or give up the handshake."""
-        if self._is_shaken:
-            super().abort()
-        else:
-            self._fail(ConnectionAbortedError("given up"))
 
 
 async def shake_hands(
