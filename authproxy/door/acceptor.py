@@ -142,7 +142,13 @@ class Acceptor:
         self._stats.handshakes += 1
         address = arrival.counted
         transport.on_gone = lambda: self._caps.leave(address)
-        transport.begin(self._factory(self._caps.is_full))
+        try:
+            protocol = self._factory(self._caps.is_full)
+        except BaseException:
+            # Nobody else would ever end it.
+            transport.abort()
+            raise
+        transport.begin(protocol)
 
     def failed(self, arrival: Arrival, reason: str, detail: str) -> None:
         """Count a connection that did not come to be."""

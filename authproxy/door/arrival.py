@@ -20,6 +20,8 @@ _NOT_HTTPS: Final = (
     b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n"
     b"Cache-Control: no-store\r\n\r\n%b" % (len(_ADVICE), _ADVICE)
 )
+# How plain HTTP begins; OpenSSL knows the first four.
+_METHODS: Final = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")
 
 
 class Owner(Protocol):
@@ -51,6 +53,7 @@ class Arrival:
         "_first",
         "_is_announced",
         "_is_over",
+        "_is_told",
         "_loop",
         "_owner",
         "_transport",
@@ -73,6 +76,8 @@ class Arrival:
         self._owner = owner
         self._loop = loop
         self._is_announced = announced
+        self._is_told = False
+        """A PROXY header told where it comes from."""
         self._first = b""
         self._transport: TlsTransport | None = None
         self._is_over = False
@@ -98,7 +103,7 @@ class Arrival:
                 self._fail("disconnected", "closed before its hello")
                 return
             self._first += data
-            if self._read_first():
+            if self._read_first() and not self._is_over:
                 poller_of(self._loop).remove_reader(self.wire.fileno())
                 self._shake(self._owner.contexts)
         except (BlockingIOError, InterruptedError):
@@ -106,9 +111,21 @@ class Arrival:
         except BadHeader as error:
             self._fail("proxy-protocol", str(error))
         except NotTls as error:
-            self._fail("not-tls", str(error))
+            self._refuse_foreign(error)
         except OSError as error:
             self._fail("disconnected", str(error))
+
+    def _refuse_foreign(self, error: NotTls) -> None:
+        if self._first.startswith(_METHODS):
+            self._say_not_https()
+        elif any(method.startswith(self._first) for method in _METHODS):
+            # Too few bytes to know.
+            return
+        self._fail("not-tls", str(error))
+
+    def _say_not_https(self) -> None:
+        with contextlib.suppress(OSError):
+            self.wire.send(_NOT_HTTPS)
 
     def _read_first(self) -> bool:
         """Return whether enough has come to choose the context."""
@@ -120,9 +137,12 @@ class Arrival:
             self._first = self._first[header.length :]
             if header.address:
                 self.address, self.port = header.address, header.port
+                self._is_told = True
             self.counted = self.address
+            fd = self.wire.fileno()
             if not self._owner.announced(self):
-                poller_of(self._loop).remove_reader(self.wire.fileno())
+                # It is closed by now, and its number may soon be another connection's.
+                poller_of(self._loop).remove_reader(fd)
                 self._is_over = True
                 return False
         contexts = self._owner.contexts
@@ -134,8 +154,7 @@ class Arrival:
         if self._is_over:
             return
         if contexts is None:
-            transport = SocketTransport(self._loop, self.wire, lingering=True)
-            self._settle(transport)
+            self._settle(SocketTransport(self._loop, self.wire, lingering=True, first=self._first))
             return
         record = first_record(self._first) if contexts.names else None
         try:
@@ -151,14 +170,13 @@ class Arrival:
             self._settle(transport)
         elif not self._is_over:
             if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
-                with contextlib.suppress(OSError):
-                    self.wire.send(_NOT_HTTPS)
+                self._say_not_https()
             self._is_over = True
             self._owner.failed(self, *_tell(error))
 
     def _settle(self, transport: SocketTransport) -> None:
         self._is_over = True
-        if self.port:
+        if self._is_told:
             transport.set_peer(self.address, self.port)
         self._owner.arrived(self, transport)
 

@@ -74,7 +74,7 @@ class Caps:
 
     def arrive(self, one: Unfinished, ends: float) -> None:
         """Count a handshake that must be finished by `ends` (monotonic)."""
-        if len(self._unfinished) >= self.handshakes:
+        if self._unfinished and len(self._unfinished) >= self.handshakes:
             # An honest one lasts milliseconds: the oldest is the likeliest to be idle.
             oldest = next(iter(self._unfinished))
             del self._unfinished[oldest]

@@ -15,8 +15,10 @@ _MAX_LINE: Final = 107
 # The specification allows 64 KiB; balancers send some hundred bytes.
 _MAX_BLOCK: Final = 4096
 _LOCAL, _PROXY = 0x20, 0x21
+# Address families up to Unix sockets, and protocols up to datagrams; what is above must be rejected.
+_MOST_FAMILY, _MOST_PROTOCOL = 3, 2
 _LINE: Final = re.compile(
-    rb"PROXY (TCP4|TCP6) ([0-9A-Fa-f.:]{3,45}) ([0-9A-Fa-f.:]{3,45}) ([0-9]{1,5}) ([0-9]{1,5})"
+    rb"PROXY (TCP4|TCP6) ([0-9A-Fa-f.:]{2,45}) ([0-9A-Fa-f.:]{2,45}) (0|[1-9][0-9]{0,4}) (0|[1-9][0-9]{0,4})"
 ).fullmatch
 _UNKNOWN: Final = b"PROXY UNKNOWN"
 _MAX_PORT: Final = 65535
@@ -70,13 +72,18 @@ def _read_line(data: bytes) -> Header | None:
     ports = int(found[4]), int(found[5])
     if not isinstance(address, kind) or not isinstance(target, kind) or max(ports) > _MAX_PORT:
         raise BadHeader("the PROXY line's address or port does not fit")
-    return Header(length=end + 2, address=str(address), port=ports[0])
+    return Header(length=end + 2, address=_written(address), port=ports[0])
+
+
+def _written(address: IPv4Address | IPv6Address) -> str:
+    """Return it as text, an IPv4-mapped one as what it is."""
+    return str((address.ipv4_mapped if isinstance(address, IPv6Address) else None) or address)
 
 
 def _read_block(data: bytes) -> Header | None:
     if len(data) < _FIXED:
         return None
-    command, family = data[12], data[13]
+    command = data[12]
     size = int.from_bytes(data[14:16], "big")
     if command not in {_LOCAL, _PROXY}:
         raise BadHeader("the PROXY header's version or command is unknown")
@@ -85,9 +92,13 @@ def _read_block(data: bytes) -> Header | None:
     length = _FIXED + size
     if len(data) < length:
         return None
-    if command == _LOCAL:
-        return Header(length=length)
-    block = data[_FIXED:length]
+    return Header(length=length) if command == _LOCAL else _read_addresses(data[_FIXED:length], data[13])
+
+
+def _read_addresses(block: bytes, family: int) -> Header:
+    length = _FIXED + len(block)
+    if family >> 4 > _MOST_FAMILY or family & 15 > _MOST_PROTOCOL:
+        raise BadHeader("the PROXY header's address family or protocol is unknown")
     # Address family in the upper half, stream (1) in the lower; others tell nothing that could be used.
     width = {0x11: 4, 0x21: 16}.get(family)
     if width is None:
@@ -96,4 +107,6 @@ def _read_block(data: bytes) -> Header | None:
         raise BadHeader("the PROXY header is shorter than its addresses")
     raw = block[:width]
     address = IPv4Address(raw) if width == 4 else IPv6Address(raw)  # noqa: PLR2004  # bytes of an IPv4 address
-    return Header(length=length, address=str(address), port=int.from_bytes(block[2 * width : 2 * width + 2], "big"))
+    return Header(
+        length=length, address=_written(address), port=int.from_bytes(block[2 * width : 2 * width + 2], "big")
+    )
