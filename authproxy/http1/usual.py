@@ -19,6 +19,11 @@ from authproxy.core.token import SHAPE
 
 # How often a shape must come before a pattern is made of it: that takes milliseconds, and made-up shapes must not pay.
 _OFTEN: Final = 64
+# How often it must come to take another's place: a client that makes up shapes would have patterns made all the time.
+_VERY_OFTEN: Final = 1024
+# A pattern of so many names is made in five milliseconds; the usual head has a third of them.
+_MOST_NAMES: Final = 40
+_MOST_NAMES_BYTES: Final = 1024
 # Tried one after the other; one of another shape fails at the first name that differs.
 _MOST_PATTERNS: Final = 8
 _MOST_COUNTED: Final = 256
@@ -139,15 +144,21 @@ class Habits:
 
     def note(self, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
         """Count a head that was read carefully, and make a pattern of its shape when it comes often."""
-        if sequence in self._made or not self._grammar.fields.keys() >= set(kinds):
+        if (
+            sequence in self._made
+            or len(sequence) > _MOST_NAMES
+            or not self._grammar.fields.keys() >= set(kinds)
+            or sum(map(len, sequence)) > _MOST_NAMES_BYTES
+        ):
             return
         count = self._counts.pop(sequence, 0) + 1
-        if count < _OFTEN:
+        is_full = len(self.usual) >= _MOST_PATTERNS
+        if count < (_VERY_OFTEN if is_full else _OFTEN):
             if len(self._counts) >= _MOST_COUNTED:
                 del self._counts[next(iter(self._counts))]
             self._counts[sequence] = count
             return
-        if len(self.usual) >= _MOST_PATTERNS:
+        if is_full:
             # The one that matches least gives way.
             least = self.usual.pop()
             self._made = {names: usual for names, usual in self._made.items() if usual is not least}
