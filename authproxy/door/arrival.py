@@ -139,12 +139,13 @@ class Arrival:
                 self.address, self.port = header.address, header.port
                 self._is_told = True
             self.counted = self.address
-            fd = self.wire.fileno()
+            # Before its owner may close it: its number may soon be another connection's.
+            poller, fd = poller_of(self._loop), self.wire.fileno()
+            poller.remove_reader(fd)
             if not self._owner.announced(self):
-                # It is closed by now, and its number may soon be another connection's.
-                poller_of(self._loop).remove_reader(fd)
                 self._is_over = True
                 return False
+            poller.add_reader(fd, self._on_readable)
         contexts = self._owner.contexts
         return contexts is None or not contexts.names or first_record(self._first) is not None
 
