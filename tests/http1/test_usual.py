@@ -20,15 +20,19 @@ REQUESTS = [
     b"GET /a/b?c=d%20e HTTP/1.1\r\nHost: a.test:8443\r\nUser-Agent: x\r\nAccept: */*\r\nAuthorization: Bearer "
     + TOKEN
     + b"\r\nX-Own: y",
-    b"POST /p HTTP/1.1\r\nhost:  [::1]:1 \r\nContent-Type: text/plain\r\nContent-Length: 12\r\nCookie: a=b; c=d \t"
-    b"\r\nConnection: keep-alive\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: abc\r\nKeep-Alive: 5\r\nX_Remote: q",
+    (
+        b"POST /p HTTP/1.1\r\nhost:  [::1]:1 \r\nContent-Type: text/plain\r\nContent-Length: 12\r\nCookie: a=b; c=d \t"
+        b"\r\nConnection: keep-alive\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: abc\r\nKeep-Alive: 5\r\nX_Remote: q"
+    ),
     b"DELETE /x HTTP/1.1\r\nX-Empty:\r\nHost: a\r\nX-A: 1\r\nX-A: 2\r\nRemote-User: root\r\nX-B: \xff\t~",
     b"PUT /x HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\nConnection: keep-alive\r\nContent-Length: 0",
 ]
 ANSWERS = [
     b"HTTP/1.1 200 OK",
-    b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\n"
-    b"Content-Length: 12\r\nConnection: keep-alive\r\nETag: x",
+    (
+        b"HTTP/1.1 200 OK\r\nServer: nginx\r\nDate: Sun, 06 Nov 1994 08:49:37 GMT\r\nContent-Type: text/html\r\n"
+        b"Content-Length: 12\r\nConnection: keep-alive\r\nETag: x"
+    ),
     b"HTTP/1.1 304\r\ncontent-length: 0 \r\nX-Authproxy-Response: no\r\nKeep-Alive: timeout=5\r\nVary: a\r\nVary: b",
     b"HTTP/1.1 404 \xff not found\r\nX-Empty:\r\nConnection: Keep-Alive",
 ]
