@@ -67,7 +67,7 @@ def test_a_line_tells_who_it_is(line, address, port):
         b"PROXY TCP4 ::1 ::1 1 2", b"PROXY TCP6 1.2.3.4 1.2.3.4 1 2", b"PROXY TCP6 ::1 1.2.3.4 1 2",
         b"PROXY TCP6 ::1%eth0 ::1 1 2", b"PROXY TCP6 1::2::3 ::1 1 2", b"PROXY TCP6 [::1] ::1 1 2",
         b"PROXY TCP6 12345::1 ::1 1 2", b"PROXY UDP4 1.2.3.4 1.2.3.4 1 2", b"PROXY tcp4 1.2.3.4 1.2.3.4 1 2",
-        b"proxy TCP4 1.2.3.4 1.2.3.4 1 2", b"PROXY UNKNOWNX", b"PROXY UNKNOW", b"PROXY unknown",
+        b"proxy TCP4 1.2.3.4 1.2.3.4 1 2", b"PROXY UNKNOWNX", b"PROXY unknown",
         b"PROXY TCP4 1.2.3.4 1.2.3.4 1 2\n", b"PROXY TCP4 1.2.3.4\r 1.2.3.4 1 2", b"PROXY TCP4 1.2.3.4 1.2.3.4 1\x00 2",
         b"PROXY TCP4 \xb2.2.3.4 1.2.3.4 1 2", b"PROXY UNKNOWN " + b"x" * 92,
     ],
