@@ -18,3 +18,8 @@ class OverloadedConnection(ClientConnection):
     def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
         self._facts = facts = unrouted_facts(self._services, listener, self._origin, head)
         self.refuse(facts, refuse_overload())
+
+    @override
+    def _answer_health(self, listener: Listener, head: RequestHead) -> None:
+        """Whoever looks after this proxy shall know that it is full."""
+        self._dispatch(self._services.current.runtime, listener, head)

@@ -10,7 +10,7 @@ from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.side import Endpoint, Side
 from authproxy.wire.plain import SocketTransport
 from authproxy.wire.poller import poller_of
-from authproxy.wire.tls import shake_hands
+from authproxy.wire.shake import shake_hands
 
 
 async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -> UpstreamConnection:

@@ -14,7 +14,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.plain import BUFFER, Bytes, SocketTransport
+from authproxy.wire.plain import BUFFER, SocketTransport
+from authproxy.wire.sending import Bytes
 
 _VIEW: Final = memoryview(BUFFER)
 # The payload of the largest record (RFC 8446, 5.1).
@@ -295,32 +296,3 @@ class TlsTransport(SocketTransport):
             # It wants to read the peer's own close_notify, which may come at any time or never.
             self._session.unwrap()
         self._put(hidden)
-
-
-async def shake_hands(
-    loop: asyncio.AbstractEventLoop, wire: socket.socket, context: ssl.SSLContext, server_name: str
-) -> TlsTransport:
-    """Return a transport to a server whose chain and name were verified; then call `begin`.
-
-    Raises:
-        ssl.SSLError: the handshake failed; OSError when the connection ended.
-    """
-    done: asyncio.Future[None] = loop.create_future()
-
-    def shaken(_: TlsTransport, error: Exception | None) -> None:
-        """Tell whoever waits."""
-        if done.done():
-            return
-        if error is None:
-            done.set_result(None)
-        else:
-            done.set_exception(error)
-
-    transport = TlsTransport(loop, wire, context, shaken, server_name=server_name)
-    transport.shake()
-    try:
-        await done
-    except BaseException:
-        transport.abort()
-        raise
-    return transport

@@ -6,7 +6,8 @@ import ssl
 
 import pytest
 
-from authproxy.wire.tls import TlsTransport, shake_hands
+from authproxy.wire.shake import shake_hands
+from authproxy.wire.tls import TlsTransport
 
 PATIENCE = 5.0
 

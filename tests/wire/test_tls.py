@@ -8,7 +8,8 @@ import ssl
 import pytest
 from typing_extensions import override
 
-from authproxy.wire.tls import TlsTransport, shake_hands
+from authproxy.wire.shake import shake_hands
+from authproxy.wire.tls import TlsTransport
 from tests.wire.ends import PATIENCE, Recorder, connected, make_material, reset, tls_ends, tls_peer
 
 MUCH = os.urandom(600_000)
