@@ -208,7 +208,8 @@ class Checker:
             if fresh:
                 self.spawn(self.ask_fresh(asked))
             elif self.idle:
-                self.idle.pop().ask(asked)
+                # In turn, so that none is idle for long.
+                self.idle.pop(0).ask(asked)
             else:
                 self.waiting.append(asked)
             number += 1

@@ -6,8 +6,9 @@ from typing import Any, Final, cast
 
 from typing_extensions import override
 
+from tests.faults.actors import descriptors
 from tests.faults.attack import Attacker, tell
-from tests.faults.lab import Lab, Size, descriptors
+from tests.faults.lab import Lab, Size
 from tests.faults.verdict import Report, quantile
 
 _DIALS: Final = 64

@@ -6,13 +6,15 @@ import time
 from collections import Counter
 from typing import Any, Final
 
-from tests.faults.attack import Attacker, at_rate, end_of, head_of
+from tests.faults.attack import Attacker, at_rate, end_of, head_of, tell
 from tests.faults.lab import Lab, Size
 from tests.faults.verdict import Report
 
 KINDS: Final = ("head", "body", "reading", "hello")
 _SLACK: Final = 3.0
 _FEW: Final = 5
+# Slow readers outlast the look at them.
+_LONGER: Final = 20.0
 # New clients of each kind a second, slowhttptest's default.
 _RATE: Final = 50
 # What slowhttptest does too: a client that announces little room.
@@ -69,7 +71,7 @@ async def _body(attacker: Attacker, patience: float) -> tuple[float | None, str]
 
 
 async def _reading(attacker: Attacker, patience: float) -> tuple[float | None, str]:
-    """A long answer that nobody reads.
+    """A long answer that nobody reads; tells when it has begun.
 
     What the proxy has closed still looks open from here while its last bytes wait to be read: the proxy itself is asked.
     """
@@ -77,7 +79,8 @@ async def _reading(attacker: Attacker, patience: float) -> tuple[float | None, s
     writer.write(attacker.request(f"GET /down/{64 << 20} HTTP/1.1"))
     await head_of(reader)
     writer.transport.pause_reading()  # type: ignore[attr-defined]  # a read transport too
-    await asyncio.sleep(patience)
+    tell("reading")
+    await asyncio.sleep(patience + _LONGER)
     writer.transport.abort()
     return patience, "hung up"
 
@@ -112,11 +115,10 @@ def run(size: Size) -> Report:
             attacks = {
                 kind: lab.attack(slow, kind=kind, count=counts[kind], deadline=deadlines[kind]) for kind in KINDS
             }
+            attacks["reading"].wait_for(counts["reading"], 60)
+            begun = time.monotonic()
             told = {kind: attack.result() for kind, attack in attacks.items() if kind != "reading"}
-            with lab.phases.phase("waiting"):
-                time.sleep(
-                    max(0.0, lab.began + counts["reading"] / _RATE + deadlines["reading"] + _SLACK - time.monotonic())
-                )
+            time.sleep(max(0.0, begun + deadlines["reading"] + _SLACK - time.monotonic()))
             left = lab.delta("authproxy_connections")
             attacks["reading"].result()
         report.done = ", ".join(f"{counts[kind]} x {kind}" for kind in KINDS)

@@ -1,11 +1,8 @@
 """All that an experiment needs: service, the real proxy, checker, attackers, and an eye on the proxy's process."""
 
-import http.client
 import json
 import os
-import resource
 import signal
-import ssl
 import subprocess
 import sys
 import tempfile
@@ -20,7 +17,8 @@ from typing import Any, Final, Self
 from authproxy.settings.service import Limits
 from tests.bench import material as bench_material
 from tests.bench.processes import Cores, Crew, StartError, free_ports
-from tests.faults.attack import TOLD
+from tests.faults.actors import FIRST, NICE, Attack, nice
+from tests.faults.ops import is_ready, read_metrics
 from tests.faults.sampler import EVERY, Sampler, stolen
 from tests.faults.verdict import Report, Sample, Window, quantile, summarize
 
@@ -28,10 +26,6 @@ HERE: Final = Path(__file__).parent
 MIB: Final = 1 << 20
 PHASE: Final = 4.0
 """Seconds of the phases before and after an attack."""
-# Attackers, and what serves them, are less important than the proxy and the checker: that they take their time would be
-# measured. Root can also put those before whatever else the machine is busy with.
-FIRST: Final = -10 if os.geteuid() == 0 else 0
-NICE: Final = FIRST // 2 if FIRST else 10
 _PATIENCE: Final = 20.0
 # An upstream connection may be on its way in or out at the moment of a look.
 _FD_SLACK: Final = 8
@@ -52,37 +46,6 @@ class Size:
     def phase(self) -> float:
         """Seconds of the phases before and after."""
         return 1.5 if self.quick else PHASE
-
-
-@dataclass
-class Attack:
-    """A process that attacks, or plays a client, and tells in the end."""
-
-    process: "subprocess.Popen[bytes]"
-    log: Path
-
-    def said(self) -> list[Any]:
-        """Return what it has told so far, a JSON value per line."""
-        lines = self.log.read_text().splitlines()
-        return [json.loads(line.removeprefix(TOLD)) for line in lines if line.startswith(TOLD)]
-
-    def wait_for(self, count: int, seconds: float) -> Any:
-        """Return the line of this number, once it is told."""
-        ends = time.monotonic() + seconds
-        while len(self.said()) < count:
-            if self.process.poll() is not None and len(self.said()) < count:
-                raise StartError(f"the attack ended: {self.log.read_text()[-2000:]}")
-            if time.monotonic() > ends:
-                raise StartError(f"the attack is silent: {self.log.read_text()[-2000:]}")
-            time.sleep(0.02)
-        return self.said()[count - 1]
-
-    def result(self, seconds: float = 120) -> Any:
-        """Wait for its end; return what it told last."""
-        code = self.process.wait(seconds)
-        if code or not self.said():
-            raise StartError(f"the attack failed: {self.log.read_text()[-2000:]}")
-        return self.said()[-1]
 
 
 @dataclass
@@ -116,7 +79,7 @@ class Lab:
         self.began = 0.0
         """When the attack began, on the monotonic clock."""
         self.rss_before = self.rss_peak = 0.0
-        self._standing = self._stolen = 0.0
+        self._standing = self._leaked = self._stolen = 0.0
         self._attacks = 0
         self._proxy: subprocess.Popen[bytes] | None = None
         self._checker: subprocess.Popen[bytes] | None = None
@@ -154,11 +117,7 @@ class Lab:
         options = {"binds": binds, "certificate": str(self.folder / "upstream.pem"), "name": name}
         command = [*nice(rank), sys.executable, HERE / "service.py", json.dumps(options)]
         process = self.crew.start(name, command, self.cores.others)
-        ends = time.monotonic() + _PATIENCE
-        while "ready" not in self.crew.said(name):
-            if process.poll() is not None or time.monotonic() > ends:
-                raise StartError(f"{name} does not start: {self.crew.said(name)}")
-            time.sleep(0.02)
+        self._wait_for(name, process, lambda: "ready" in self.crew.said(name))
         return process
 
     def config(self, **sections: Any) -> dict[str, Any]:
@@ -198,11 +157,7 @@ class Lab:
         command = [*nice(FIRST), *before, sys.executable, "-m", "authproxy", "run", "-c", str(path)]
         process = self.crew.start("authproxy", command, self.cores.proxy)
         self._proxy = process
-        ends = time.monotonic() + _PATIENCE
-        while not self._is_ready():
-            if process.poll() is not None or time.monotonic() > ends:
-                raise StartError(f"authproxy does not start: {self.crew.said('authproxy')}")
-            time.sleep(0.02)
+        self._wait_for("authproxy", process, lambda: is_ready(self.ops_port))
         self._sampler = Sampler(process.pid, self.folder / "authproxy.log")
         self._sampler.start()
 
@@ -222,11 +177,7 @@ class Lab:
         }
         command = [*nice(FIRST), sys.executable, HERE / "checker.py", json.dumps(options)]
         self._checker = self.crew.start("checker", command, self.cores.others)
-        ends = time.monotonic() + _PATIENCE
-        while "ready" not in self.crew.said("checker"):
-            if self._checker.poll() is not None or time.monotonic() > ends:
-                raise StartError(f"the checker does not start: {self.crew.said('checker')}")
-            time.sleep(0.02)
+        self._wait_for("checker", self._checker, lambda: "ready" in self.crew.said("checker"))
 
     def attack(self, work: Callable[..., Any], **options: Any) -> Attack:
         """Start a coroutine function of a module in a process of its own, with the lab's facts."""
@@ -261,16 +212,13 @@ class Lab:
         time.sleep(1.0)
         with self.phases.phase("recovery"):
             time.sleep(self.size.phase)
+        self._leaked = min(self._standing_fds() - self._standing for _ in self._patience(2.0))
         self._stop_checker()
 
     def window(self, phase: str) -> Window:
         """Return what the checker saw in a phase."""
         begin, end = self.phases.spans[phase]
         return summarize(self._samples, begin, end)
-
-    def failures_between(self, begin: float, end: float) -> list[Sample]:
-        """Return the checker's bad samples that were due within."""
-        return [one for one in self._samples if begin <= one.at < end and one.outcome != "ok"]
 
     def first_ok_fresh(self, since: float) -> float:
         """Return how many seconds after `since` a fresh connection was served for good."""
@@ -287,8 +235,7 @@ class Lab:
         report.exactly("failed after recovery", end.failed, 0)
         limit = max(2 * start.p99, start.p99 + noisy_floor)
         report.at_most("p99 after recovery", end.p99 * 1000, limit * 1000, "ms", noisy=True)
-        leaked = min(self._standing_fds() - self._standing for _ in self._patience(3.0))
-        report.at_most("descriptors more than before", leaked, _FD_SLACK)
+        report.at_most("descriptors more than before", self._leaked, _FD_SLACK)
         begin, stop = self.phases.spans["attack"]
         busy = (stolen() - self._stolen) / max(1e-9, time.monotonic() - begin)
         lags = sorted(lag for due, lag in self._lags if begin <= due < stop)
@@ -310,12 +257,7 @@ class Lab:
 
     def metrics(self) -> dict[str, float]:
         """Return every sample of the metrics."""
-        found = {}
-        for line in self._ask_ops("/metrics").decode().splitlines():
-            if line and not line.startswith("#"):
-                name, _, value = line.rpartition(" ")
-                found[name] = float(value)
-        return found
+        return read_metrics(self.ops_port)
 
     def delta(self, name: str) -> float:
         """Return by how much a metric, all its labels together, has grown since the attack began."""
@@ -333,11 +275,14 @@ class Lab:
                 found[name] = found.get(name, 0) + 1
         return found
 
-    def client_context(self) -> ssl.SSLContext:
-        """Return a client's context."""
-        return ssl.create_default_context(cafile=self.material.authority)
-
     # ------------------------------------------------------------------ inside
+
+    def _wait_for(self, name: str, process: "subprocess.Popen[bytes]", is_ready: Callable[[], bool]) -> None:
+        ends = time.monotonic() + _PATIENCE
+        while not is_ready():
+            if process.poll() is not None or time.monotonic() > ends:
+                raise StartError(f"{name} does not start: {self.crew.said(name)}")
+            time.sleep(0.02)
 
     def _patience(self, seconds: float) -> Iterator[None]:
         ends = time.monotonic() + seconds
@@ -358,36 +303,3 @@ class Lab:
         told = json.loads((self.folder / "samples.json").read_text())
         self._samples = [Sample(at=at, seconds=s, fresh=fresh, outcome=how) for at, s, fresh, how in told["samples"]]
         self._lags = [(due, lag) for due, lag in told["lags"]]
-
-    def _is_ready(self) -> bool:
-        try:
-            self._ask_ops("/readyz")
-        except OSError:
-            return False
-        return True
-
-    def _ask_ops(self, path: str) -> bytes:
-        connection = http.client.HTTPConnection("127.0.0.1", self.ops_port, timeout=10)
-        try:
-            connection.request("GET", path)
-            answer = connection.getresponse()
-            body = answer.read()
-            if answer.status != 200:
-                raise OSError(f"{path}: {answer.status}")
-            return body
-        finally:
-            connection.close()
-
-
-def nice(level: int) -> list[str | Path]:
-    """Return a command that runs a command with this much consideration for others.
-
-    Where sessions share the processor by session, a nice value counts only within its own: the session gets it as well.
-    """
-    script = 'echo "$0" 2>/dev/null >/proc/self/autogroup; exec nice -n "$0" "$@"'
-    return ["sh", "-c", script, str(level)]
-
-
-def descriptors() -> int:
-    """Return how many descriptors a process that is started here may have at most."""
-    return resource.getrlimit(resource.RLIMIT_NOFILE)[1]

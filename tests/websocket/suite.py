@@ -12,7 +12,8 @@ import kosoku
 
 from tests.bench.material import UPSTREAM_NAME
 from tests.bench.processes import free_ports
-from tests.faults.lab import NICE, Lab, Size, nice
+from tests.faults.actors import NICE, nice
+from tests.faults.lab import Lab, Size
 
 HERE: Final = Path(__file__).parent
 SHORT: Final = (
