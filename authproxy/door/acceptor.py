@@ -99,6 +99,8 @@ class Acceptor:
                 self._refuse(wire, address, reason)
                 return
         arrival = Arrival(self, self._loop, wire, address, announced=announced)
+        # Told now: once those who are too many have entered, there are too many for everybody who still shakes hands.
+        arrival.is_spare = self._caps.is_full
         self._caps.arrive(arrival, monotonic() + self.handshake)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
@@ -143,7 +145,7 @@ class Acceptor:
         address = arrival.counted
         transport.on_gone = lambda: self._caps.leave(address)
         try:
-            protocol = self._factory(self._caps.is_full)
+            protocol = self._factory(arrival.is_spare)
         except BaseException:
             # Nobody else would ever end it.
             transport.abort()

@@ -59,6 +59,7 @@ class Arrival:
         "_transport",
         "address",
         "counted",
+        "is_spare",
         "port",
         "wire",
     )
@@ -71,6 +72,8 @@ class Arrival:
         """The client's; empty for a Unix socket."""
         self.counted = "" if announced else address
         """The address that it is counted under."""
+        self.is_spare = False
+        """There were enough connections when it came: it is let in to be told so."""
         self.port = 0
         """The client's port, where a PROXY header told it."""
         self._owner = owner
