@@ -13,6 +13,8 @@ from tests.faults.verdict import Report
 KINDS: Final = ("head", "body", "reading", "hello")
 _SLACK: Final = 3.0
 _FEW: Final = 5
+# So long a reader's kernel may still take bytes after the answer's head.
+_FILLING: Final = 2.0
 # Slow readers outlast the look at them.
 _LONGER: Final = 20.0
 # New clients of each kind a second, slowhttptest's default.
@@ -100,15 +102,12 @@ def run(size: Size) -> Report:
     sections: dict[str, Any] = {}
     if size.quick:
         deadlines = dict.fromkeys(KINDS, 2.0)
-        sections["timeouts"] = {"handshake": "2s", "head": "2s", "body_idle": "2s"}
+        sections["timeouts"] = {"handshake": "2s", "head": "2s", "body_idle": "2s", "client_write": "2s"}
     counts = {kind: size.of(50, 200) for kind in KINDS} | {"hello": size.of(100, 500)}
     with Lab(size) as lab:
         lab.start_services()
         # It has much to carry; how long a connection to it takes is another experiment.
-        upstreams = {
-            "service": lab.upstream(),
-            "bulk": lab.upstream(lab.bulk_port, timeouts={"connect": "30s"} | ({"idle": "2s"} if size.quick else {})),
-        }
+        upstreams = {"service": lab.upstream(), "bulk": lab.upstream(lab.bulk_port, timeouts={"connect": "30s"})}
         lab.start_proxy(lab.config(upstreams=upstreams, **sections, **lab.limits(connections_per_source=4000)))
         lab.start_checker()
         with lab.experiment():
@@ -118,7 +117,7 @@ def run(size: Size) -> Report:
             attacks["reading"].wait_for(counts["reading"], 60)
             begun = time.monotonic()
             told = {kind: attack.result() for kind, attack in attacks.items() if kind != "reading"}
-            time.sleep(max(0.0, begun + deadlines["reading"] + _SLACK - time.monotonic()))
+            time.sleep(max(0.0, begun + deadlines["reading"] + _SLACK + _FILLING - time.monotonic()))
             left = lab.delta("authproxy_connections")
             attacks["reading"].result()
         report.done = ", ".join(f"{counts[kind]} x {kind}" for kind in KINDS)
