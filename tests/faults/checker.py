@@ -43,7 +43,7 @@ class Client(asyncio.Protocol):
 
     def __init__(self, checker: "Checker", *, fresh: bool) -> None:
         self.checker = checker
-        self.fresh = fresh
+        self.fresh = self.is_last = fresh
         self.asked: Asked | None = None
         self.transport: asyncio.Transport | None = None
         self._buffer = b""
@@ -76,6 +76,8 @@ class Client(asyncio.Protocol):
         if len(body) < len(wanted):
             return
         self._buffer = b""
+        # A connection may end in good order, after so many requests: another takes its place.
+        self.is_last = self.is_last or b"\r\nconnection: close" in head.lower()
         self._finish("ok" if body == wanted else "wrong body")
 
     @override
@@ -90,7 +92,7 @@ class Client(asyncio.Protocol):
             return
         asked.done(asked, outcome)
         if self.transport is not None:
-            if self.fresh or outcome != "ok":
+            if self.is_last or outcome != "ok":
                 self.transport.close()
             else:
                 self.checker.free(self)

@@ -143,7 +143,7 @@ def run(size: Size) -> Report:
     )
     with Lab(size) as lab:
         lab.start_services()
-        lab.start_proxy(lab.config(**lab.limits(connections_per_source=4000)))
+        lab.start_proxy(lab.config(**lab.limits(connections_per_source=4000, requests_per_connection=2 * count)))
         lab.start_checker()
         with lab.experiment():
             before = lab.sampler.rss()
