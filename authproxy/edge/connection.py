@@ -135,7 +135,7 @@ class ClientConnection(Watched):
         self.line.unhold()
         if data.count(b"\n") != data.count(b"\r\n"):
             self.refuse_malformed(Malformed(400, "a bare LF"), data)
-        elif len(data) > listener.limits.head or (
+        elif len(data) >= listener.limits.head + len(_HEAD_END) or (
             len(data) > listener.limits.line + _WORDS and _is_long(listener, data)
         ):
             self.refuse_malformed(_too_large(listener, data), data)

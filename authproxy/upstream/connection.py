@@ -173,7 +173,7 @@ class UpstreamConnection(Held):
             self._begin_unmeasured(receiver, head, rest)
 
     def _await_more(self, data: bytes, end: int) -> None:
-        if end > MAX_ANSWER_HEAD or len(data) > MAX_ANSWER_HEAD:
+        if end > MAX_ANSWER_HEAD or len(data) >= MAX_ANSWER_HEAD + len(_HEAD_END):
             self._fail(Failure.MALFORMED, "head larger than 64 KiB")
         elif data.count(b"\n") != data.count(b"\r\n"):
             self._fail(Failure.MALFORMED, "a bare LF")

@@ -232,6 +232,17 @@ def test_a_head_within_64_kib_passes(wire, upstream, size):
     assert wire.ask(request()).one("X-A") == b"a" * size
 
 
+@pytest.mark.parametrize("cut", [0, 1, 3, 4])
+@pytest.mark.parametrize(("size", "status"), [(64 * 1024, 200), (64 * 1024 + 1, 502)])
+def test_a_head_of_64_kib_is_the_largest(wire, upstream, size, status, cut):
+    """The empty line not counted, in one piece or with its end coming later."""
+    head = b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\nX-A: "
+    raw = head + b"a" * (size - len(head)) + b"\r\n\r\n"
+    upstream.answer(pieces(raw[: len(raw) - cut], raw[len(raw) - cut :]) if cut else raw)
+
+    assert wire.ask(request()).status == status
+
+
 # ---------------------------------------------------------------------- interim answers
 
 

@@ -130,12 +130,15 @@ def _of_size(size: int) -> bytes:
     return request("GET / HTTP/1.1", *lines, "X-Last: " + "a" * missing)
 
 
-def test_a_head_of_32_kib_passes(wire, upstream):
-    """The largest head."""
-    raw = _of_size(32 * 1024)
-    assert len(raw) == 32 * 1024
+@pytest.mark.parametrize("cut", [0, 1, 2, 3, 4])
+def test_a_head_of_32_kib_passes(wire, upstream, cut):
+    """The largest head, in one piece or with its end coming later."""
+    raw = _of_size(32 * 1024 + 4)
+    assert len(raw) == 32 * 1024 + 4
 
-    assert wire.ask(raw).status == 200
+    wire.send(raw[: len(raw) - cut])
+    wire.send(raw[len(raw) - cut :])
+    assert wire.answer().status == 200
     assert upstream.request().one("X-3") == b"a" * 8000
 
 

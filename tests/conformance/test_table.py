@@ -88,7 +88,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "a head within 64 KiB": "status_and_fields_pass, the_upstreams_reason_phrase_is_not_passed_on, "
         "hop_by_hop_and_reserved_fields_end_here, fields_that_the_upstreams_connection_names_end_here, "
         "the_upstreams_connection_cannot_take_the_framing_away, set_cookie_passes_but_for_our_own, "
-        "a_head_within_64_kib_passes, an_upstreams_id_is_not_passed_on",
+        "a_head_within_64_kib_passes, a_head_of_64_kib_is_the_largest, an_upstreams_id_is_not_passed_on",
         "bodies": "every_framing_arrives_whole, an_answer_may_come_in_pieces, a_long_answer_arrives_whole, "
         "encoded_bodies_are_not_touched, trailers_of_an_answer_are_dropped, "
         "every_event_is_out_before_the_next_one_comes, answers_of_the_upstream_are_not_lost_to_its_close",

@@ -9,6 +9,9 @@ from authproxy.edge import carrier, connection, forward, outcome
 from authproxy.edge.access_log import AccessLog
 from authproxy.http1 import answer, chunked, fields, request, usual
 from authproxy.upstream.pool import Upstream
+from tests.conformance.proxy import ALICE
+from tests.fuzz.grammar import Case, Script
+from tests.fuzz.memory import good_request
 from tests.fuzz.run import first_find, in_memory
 
 INPUTS = 300
@@ -161,3 +164,32 @@ def test_a_broken_proxy_is_found(tmp_path, monkeypatch, break_it, rule):
 
     assert found is not None
     assert any(problem.startswith(rule) for problem in found[2]), found
+
+
+def _largest(start, size):
+    """A head of so many bytes, with its end."""
+    line = b"\r\nX-Last: "
+    filler = b"".join(b"\r\nX-%d: " % number + b"a" * 7000 for number in range((size - len(start)) // 7200))
+    return start + filler + line + b"a" * (size - len(start) - len(filler) - len(line)) + b"\r\n\r\n"
+
+
+@pytest.mark.parametrize("cut", [1, 2, 3, 4])
+def test_the_largest_heads_may_come_in_pieces(tmp_path, cut):
+    """A limit counts what stands before the empty line, however much of that line has come."""
+    good = good_request(ALICE, 1).removesuffix(b"\r\n\r\n")
+    asked = [_largest(good, 32 * 1024 + more) for more in (0, 1)]
+    given = _largest(b"HTTP/1.1 200 OK\r\nContent-Length: 0", 64 * 1024)
+    cases = [
+        Case(client=(asked[0][:-cut], asked[0][-cut:]), expect=(200,)),
+        Case(client=(asked[1][:-cut], asked[1][-cut:]), expect=(431,)),
+        Case(client=(good + b"\r\n\r\n",), scripts=(Script(pieces=(given[:-cut], given[-cut:])),), expect=(200,)),
+    ]
+    problems = []
+
+    async def work(world):
+        for case in cases:
+            problems.extend(await world.problems_of(case))
+        return 0
+
+    in_memory(tmp_path, work)
+    assert problems == []
