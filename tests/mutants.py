@@ -29,7 +29,10 @@ from typing_extensions import override
 
 ROOT: Final = Path(__file__).parents[1]
 MODULES: Final = (
-    *(f"authproxy/http1/{name}.py" for name in ("request", "chunked", "answer", "lines", "shape", "body")),
+    *(
+        f"authproxy/http1/{name}.py"
+        for name in ("request", "fields", "usual", "chunked", "answer", "lines", "shape", "body")
+    ),
     *(f"authproxy/core/{name}.py" for name in ("path", "names", "route", "decision", "token", "bearer")),
 )
 _COMPARED: Final = {
