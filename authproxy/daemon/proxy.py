@@ -12,6 +12,7 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import CatalogOutcome, Poller
+from authproxy.daemon.memory import Trimmer, trim
 from authproxy.daemon.outside import Outside
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
@@ -58,6 +59,7 @@ class Proxy:
         self._outside: Outside
         self._sweeper: asyncio.TimerHandle | None = None
         self._said: set[str] = set()
+        self._trimmer = Trimmer(lambda: self.tasks.spawn(asyncio.to_thread(trim)))
 
     async def start(self, before_serving: Callable[[], Awaitable[None]] | None = None) -> None:
         """Take the whole road once and begin to serve; `before_serving` runs when all is ready but the doors.
@@ -267,6 +269,7 @@ class Proxy:
             upstream.sweep(now)
         self.services.journal.flush()
         self.stats.settle()
+        self._trimmer.look(len(self.services.connections))
 
     async def _poll(self) -> None:
         while True:

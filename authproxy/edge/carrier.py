@@ -96,6 +96,12 @@ class Carrier(RequestHandler):
         self.line.set_deadline(listener.times.head)
 
     @override
+    async def start(self) -> None:
+        """Wait for requests of own pages, unless the client had gone before this began."""
+        if self.transport is not None:
+            await super().start()
+
+    @override
     def connection_lost(self, exc: BaseException | None) -> None:
         """The client is gone: what is under way for it ends."""
         self.line.lost()

