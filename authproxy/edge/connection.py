@@ -76,6 +76,17 @@ class ClientConnection(Watched):
         if listener is None:
             self.shut()
             return
+        reader = listener.reader
+        head = reader.take(data)
+        if head is None:
+            self._read_any(runtime, listener, data)
+            return
+        self._buffer = data[reader.end :]
+        self._blank_line = False
+        self._act_on(runtime, listener, head)
+
+    def _read_any(self, runtime: Runtime, listener: Listener, data: bytes) -> None:
+        """Read what is not taken at a glance: an unusual head, a part of one, or none."""
         end = data.find(_HEAD_END)
         if end < 0 or data[0] == _CR:
             self._read_slowly(listener, data, end)
@@ -85,10 +96,13 @@ class ClientConnection(Watched):
         if end > listener.limits.head:
             self.refuse_malformed(_too_large(listener, data), data)
             return
-        head = listener.reader.read(data[:end])
+        head = listener.reader.read_carefully(data[:end])
         if isinstance(head, Malformed):
             self.refuse_malformed(head, data)
-            return
+        else:
+            self._act_on(runtime, listener, head)
+
+    def _act_on(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
         self.requests_left = left = self.requests_left - 1
         if left <= 0:
             head.close = True

@@ -13,6 +13,8 @@ from authproxy.http1.shape import AnswerShape, learn_answer
 from authproxy.http1.usual import ANSWER_GRAMMAR, Habits
 
 MAX_ANSWER_HEAD: Final = 64 * 1024
+_END: Final = b"\r\n\r\n"
+_LARGEST: Final = MAX_ANSWER_HEAD + len(_END)
 
 _STATUS_LINE: Final = re.compile(rb"HTTP/1\.([01]) ([1-9][0-9]{2})(?: [^\r\n]*)?").fullmatch
 _DIGITS: Final = b"0123456789"
@@ -78,27 +80,37 @@ def _status_of(line: bytes) -> int:
 class AnswerReader:
     """Reads the heads of answers."""
 
-    __slots__ = ("_habits", "_last", "_shapes", "_usual")
+    __slots__ = ("_habits", "_last", "_shapes", "_usual", "end")
 
     def __init__(self) -> None:
         table = AnswerNames()
         self._habits = Habits(ANSWER_GRAMMAR)
         self._usual = self._habits.usual
+        self.end = 0
+        """Where the head that was taken last ends, with its empty line."""
         self._last: AnswerShape | None = None
         self._shapes: Shapes[AnswerShape | str] = Shapes(lambda sequence: learn_answer(sequence, table))
 
     def read(self, block: bytes) -> AnswerHead | BadAnswer:
         """Return the head in `block` (all bytes before the empty line), or why it is not passed on."""
+        head = self.take(block + _END)
+        return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) else head
+
+    def take(self, data: bytes) -> AnswerHead | None:
+        """Return the head at the beginning of `data` when it is a usual one; `end` is where it ends."""
         place = 0
         for usual in self._usual:
-            found = usual.match(block)
+            found = usual.match(data)
             if found is not None:
                 break
             place += 1  # cheaper than enumerate, and mostly never reached
         else:
-            return self._read_carefully(block)
+            return None
         if place:
             self._habits.prefer(place)
+        self.end = end = found.end()
+        if end > _LARGEST:
+            return None
         status, length = found.group(*usual.wanted)
         runs = usual.runs
         passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
@@ -107,8 +119,8 @@ class AnswerReader:
             return AnswerHead(number, passed)
         return AnswerHead(number, passed, int(length), number >= _FINAL and number not in BODILESS)
 
-    def _read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
-        """Read what no pattern takes."""
+    def read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
+        """Return the head in `block`, whatever its shape, or why it is not passed on."""
         lines = block.split(CRLF)
         fields = len(lines) - 1
         if fields >= MOST_FIELDS or block.translate(None, PLAIN) != ENDS[fields]:

@@ -15,6 +15,7 @@ from authproxy.http1.usual import HOST, Habits, request_grammar
 
 __all__ = ["HeadLimits", "Malformed", "RequestHead", "RequestReader"]
 
+_END: Final = b"\r\n\r\n"
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
 
 _HOST: Final = re.compile(HOST).fullmatch
@@ -31,35 +32,42 @@ class RequestReader:
     `reported`: what clients say of request ids and origins is wanted, since some of them are trusted proxies.
     """
 
-    __slots__ = ("_fields", "_habits", "_last", "_limits", "_line", "_names", "_shapes", "_usual")
+    __slots__ = ("_fields", "_habits", "_last", "_limits", "_line", "_names", "_shapes", "_small", "_usual", "end")
 
     def __init__(self, names: RequestNames, limits: HeadLimits, *, reported: bool = True) -> None:
         self._names = names
         self._limits = limits
         self._line = limits.line
         self._fields = limits.fields
+        # What is no longer than this has no line that is too long, and is no head that is too large.
+        self._small = min(limits.line, limits.head) + len(_END)
+        self.end = 0
+        """Where the head that was taken last ends, with its empty line."""
         self._last: RequestShape | None = None
         self._shapes: Shapes[RequestShape | str] = Shapes(lambda sequence: learn_request(sequence, names))
         self._habits = Habits(request_grammar(reported=reported))
         self._usual = self._habits.usual
 
-    def read(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901  # a call less for every request
-        """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused.
+    def read(self, block: bytes) -> RequestHead | Malformed:
+        """Return the head in `block` (all bytes before the empty line, without its CRLFs), or why it is refused."""
+        head = self.take(block + _END)
+        return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) else head
 
-        Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
-        """
-        if len(block) > self._line:
-            return self._read_carefully(block)
+    def take(self, data: bytes) -> RequestHead | None:  # noqa: C901  # a call less for every request
+        """Return the head at the beginning of `data` when it is a usual one; `end` is where it ends."""
         place = 0
         for usual in self._usual:
-            found = usual.match(block)
+            found = usual.match(data)
             if found is not None:
                 break
             place += 1  # cheaper than enumerate, and mostly never reached
         else:
-            return self._read_carefully(block)
+            return None
         if place:
             self._habits.prefer(place)
+        self.end = end = found.end()
+        if end > self._small:
+            return None
         method, target, path, host, authorization, prefix, version, payload = found.group(*usual.wanted)
         runs = usual.runs
         passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
@@ -76,8 +84,11 @@ class RequestReader:
                 head.cookies = cookie.strip(b" \t")
         return head
 
-    def _read_carefully(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one reading
-        """Read what no pattern takes."""
+    def read_carefully(self, block: bytes) -> RequestHead | Malformed:  # noqa: C901, PLR0911, PLR0912, PLR0915  # one reading
+        """Return the head in `block`, whatever its shape, or why it is refused.
+
+        Sizes of single lines and the number of fields are checked here; the total is the caller's, who collects bytes.
+        """
         lines = block.split(CRLF)
         fields = len(lines) - 1
         if fields > self._fields or len(block) > self._line:

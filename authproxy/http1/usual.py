@@ -116,10 +116,10 @@ class Usual:
                 text += b"(?P<%b>" % runs[-1].encode() if is_open else b")"
             text += rb"\r\n" + re.escape(name) + b":" + grammar.fields[kind]
         # A field that is not there is asked for as the group that is always there, and empty.
-        compiled = re.compile(text + (b")" if is_open else b"") + b"(?P<none>)")
+        compiled = re.compile(text + (b")" if is_open else b"") + rb"(?P<none>)\r\n\r\n")
         groups = compiled.groupindex
-        self.match = compiled.fullmatch
-        """Returns what `re.fullmatch` does."""
+        self.match = compiled.match
+        """Matches a head with its empty line; what stands behind it is not looked at."""
         self.wanted = tuple(groups.get(group, groups["none"]) for group in grammar.wanted)
         """The numbers of the groups that the reader always asks for."""
         self.more = tuple(groups.get(group, groups["none"]) for group in grammar.more)

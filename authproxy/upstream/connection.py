@@ -16,7 +16,7 @@ from authproxy.upstream.state import CHUNKED, DONE, HEAD, IDLE, LENGTH, State
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
 _TOO_LONG: Final = "bytes after the end of the answer"
-_READ: Final = AnswerReader().read
+_READER: Final = AnswerReader()
 
 
 class UpstreamConnection(Held):
@@ -142,17 +142,25 @@ class UpstreamConnection(Held):
             # Bytes behind the end of an answer that is already passed on: never reuse (RFC 9112, 6.3).
             self._keep = False
 
-    def _read_head(self, receiver: Receiver, data: bytes) -> None:
-        end = data.find(_HEAD_END)
-        if end < 0 or end > MAX_ANSWER_HEAD:
-            self._await_more(data, end)
-            return
-        self._buffer = b""
-        head = _READ(data[:end])
-        if isinstance(head, BadAnswer):
-            self._fail(Failure.MALFORMED, head.problem)
-            return
-        rest = data[end + 4 :]
+    def _read_head(  # noqa: C901, PLR0915  # the hot path, straight on
+        self, receiver: Receiver, data: bytes
+    ) -> None:
+        head = _READER.take(data)
+        if head is not None:
+            self._buffer = b""
+            rest = data[_READER.end :]
+        else:
+            end = data.find(_HEAD_END)
+            if end < 0 or end > MAX_ANSWER_HEAD:
+                self._await_more(data, end)
+                return
+            self._buffer = b""
+            careful = _READER.read_carefully(data[:end])
+            if isinstance(careful, BadAnswer):
+                self._fail(Failure.MALFORMED, careful.problem)
+                return
+            head = careful
+            rest = data[end + 4 :]
         if head.close:
             self._keep = False
         length = head.content_length

@@ -106,11 +106,10 @@ class Poller:
         self._is_running = True
         try:
             for fd, events in self._poll(0, _BATCH):
-                if events != _OUT:
-                    # Ready, failed or hung up: reading tells which.
-                    call = readers.get(fd)
-                    if call is not None:
-                        call()
+                # Ready, failed or hung up: reading tells which.
+                call = readers.get(fd)
+                if call is not None and events != _OUT:
+                    call()
                 if events != _IN:
                     call = writers.get(fd)
                     if call is not None:

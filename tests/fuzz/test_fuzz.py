@@ -87,7 +87,7 @@ def _upstream_speaks_for_us(patch):
         names.AnswerNames, "classify",
         lambda self, name: names.PASS if name.lower().startswith(b"x-authproxy") else good(self, name),
     )  # fmt: skip
-    patch.setattr("authproxy.upstream.connection._READ", answer.AnswerReader().read)
+    patch.setattr("authproxy.upstream.connection._READER", answer.AnswerReader())
 
 
 def _lines_are_written_twice(patch):
