@@ -11,9 +11,10 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.bench.material import UPSTREAM_NAME, Material
-from tests.bench.processes import Crew, StartError, free_ports, version_of
+from tests.bench.processes import Crew, StartError, version_of
 from tests.bench.templates import PEERS, fill, user_line
 from tests.bench.upstream import Upstream
+from tests.ports import free_ports
 
 _BUILD_SECONDS: Final = 300
 _SOCKET_SECONDS: Final = 20.0

@@ -10,9 +10,9 @@ import pytest
 from tests.bench.check import problems
 from tests.bench.material import FORGED, REQUESTS, make
 from tests.bench.measure import Window, difference
-from tests.bench.processes import free_ports
 from tests.bench.report import ratio, summarize, table
 from tests.bench.templates import PEERS
+from tests.ports import free_ports
 
 
 def window(target, number, cost, requests=1000):

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from tests.bench.material import Material
-from tests.bench.processes import Crew, free_ports, version_of
+from tests.bench.processes import Crew, version_of
 from tests.bench.templates import PEERS, fill, user_line
+from tests.ports import free_ports
 
 BODY: Final = '{"status":"ok","items":[{"id":1,"name":"anvil"},{"id":2,"name":"rope"},{"id":3,"name":"rocket skates"}]}'
 _COUNT: Final = re.compile(rb"^ (\d+) (\d+) (\d+) $", re.MULTILINE)

@@ -3,7 +3,6 @@
 import json
 import os
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -28,6 +27,7 @@ from authproxy.keystore.generate import (
 )
 from tests.conformance.upstream import RecordingUpstream
 from tests.conformance.wire import PATIENCE, Wire, connect
+from tests.ports import free_ports
 
 ALICE = "11111111-2222-4333-8444-555555555555"
 """In group `admins`, named `alice`; holds tokens of zones `api` and `web`."""
@@ -120,15 +120,6 @@ class Material:
             (folder / f"{zone}.pepper").write_bytes(pepper)
             (folder / f"{zone}.pepper").chmod(0o600)
         (folder / "tokens.yaml").write_text(rows(ALICE, BOB))
-
-
-def free_ports(count: int) -> list[int]:
-    """Ports that nobody listens on right now."""
-    held = [socket.create_server(("127.0.0.1", 0)) for _ in range(count)]
-    ports = [one.getsockname()[1] for one in held]
-    for one in held:
-        one.close()
-    return ports
 
 
 @dataclass(eq=False)

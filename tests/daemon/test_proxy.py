@@ -12,6 +12,7 @@ from authproxy.daemon import log
 from authproxy.daemon.proxy import Proxy
 from authproxy.daemon.status import Stage
 from authproxy.errors import ConfigError
+from tests.ports import free_port
 
 
 @pytest.fixture
@@ -28,8 +29,7 @@ def said():
 
 @pytest.fixture
 def port():
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return probe.getsockname()[1]
+    return free_port()
 
 
 class Loader:

@@ -7,10 +7,10 @@ from datetime import UTC, datetime
 from typing import Any, Final
 
 from authproxy.keystore.generate import Algorithm, Validity, alternative_name, combined_file, new_authority, new_server
-from tests.bench.processes import free_ports
 from tests.faults.attack import Attacker, at_rate
 from tests.faults.lab import Lab, Size
 from tests.faults.verdict import Report
+from tests.ports import free_ports
 
 _RATE: Final = 300
 _STALL: Final = 250

@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Final
 
-from tests.bench.processes import free_ports
 from tests.faults.attack import Attacker
 from tests.faults.broken import black_hole
 from tests.faults.lab import Lab, Size
 from tests.faults.verdict import Report, quantile
+from tests.ports import free_ports
 
 # The system's resolver puts 127.0.0.1 before other loopback addresses and ::1 before that: these come first.
 _DEAD, _DEAD6, _HOME, _NEW_HOME = "127.0.0.1", "::1", "127.0.0.21", "127.0.0.22"

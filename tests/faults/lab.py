@@ -16,11 +16,12 @@ from typing import Any, Final, Self
 
 from authproxy.settings.service import Limits
 from tests.bench import material as bench_material
-from tests.bench.processes import Cores, Crew, StartError, free_ports
+from tests.bench.processes import Cores, Crew, StartError
 from tests.faults.actors import FIRST, NICE, Attack, nice
 from tests.faults.ops import is_ready, read_metrics
 from tests.faults.sampler import EVERY, Sampler, stolen
 from tests.faults.verdict import Report, Sample, Window, quantile, summarize
+from tests.ports import free_ports
 
 HERE: Final = Path(__file__).parent
 MIB: Final = 1 << 20

@@ -31,6 +31,7 @@ from authproxy.core.record import UserId
 from authproxy.core.secret import Secret
 from authproxy.core.token import generate
 from authproxy.keystore import generate as keys
+from tests.ports import free_port
 
 T = TypeVar("T")
 BLOCK = bytes(range(256)) * 256
@@ -51,11 +52,6 @@ def until(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
 @pytest.fixture(name="until", scope="session")
 def _until() -> Callable[..., Any]:
     return until
-
-
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
 
 
 @pytest.fixture(name="free_port", scope="session")

@@ -13,6 +13,7 @@ from authproxy.upstream.interface import Failure
 from authproxy.upstream.means import Means
 from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
+from tests.ports import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
 
@@ -212,5 +213,4 @@ def black_hole() -> Iterator[Callable[[str, int], int]]:
 @pytest.fixture
 def dead_port() -> int:
     """A port on which nobody listens."""
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        return int(probe.getsockname()[1])
+    return free_port()

@@ -11,9 +11,9 @@ from typing import Any, Final, Self
 import kosoku
 
 from tests.bench.material import UPSTREAM_NAME
-from tests.bench.processes import free_ports
 from tests.faults.actors import NICE, nice
 from tests.faults.lab import Lab, Size
+from tests.ports import free_ports
 
 HERE: Final = Path(__file__).parent
 SHORT: Final = (
