@@ -45,10 +45,10 @@ class FrameTracker:
                 continue
             if not self._header and position + 1 < size:
                 length = data[position + 1]
-                if length < _LENGTH_16:
-                    # A short frame without a mask, as servers send them: there may be thousands in one piece.
+                if length & ~_MASKED < _LENGTH_16:
+                    # A short frame: there may be thousands in one piece. A mask may count as a part of its payload.
                     position += 2
-                    self._left = length
+                    self._left = length if length < _MASKED else (length & ~_MASKED) + 4
                     continue
             self._header += data[position : position + 1]
             position += 1

@@ -2,15 +2,18 @@
 
 import asyncio
 import socket
+from time import monotonic
 from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.sending import NOT_NOW, Sender
+from authproxy.wire.sending import NOT_NOW, ROOM, Sender
 
 # Read by every connection in turn: what was read is copied out before the next one reads.
-BUFFER: Final = bytearray(64 * 1024)
+BUFFER: Final = bytearray(ROOM)
 _VIEW: Final = memoryview(BUFFER)
+# From here on it is looked at how long what was read takes.
+BULK: Final = 16 * 1024
 # How long a peer may take to take the last bytes of a connection that does not linger.
 _PARTING: Final = 5.0
 
@@ -122,13 +125,17 @@ class SocketTransport(Sender):
 
     def _on_readable(self) -> None:
         try:
-            size = self._receive(BUFFER)
+            size = self._receive(BUFFER, self._room)
         except NOT_NOW:
             return
         except OSError as error:
             self._end(error)
             return
-        if size:
+        if size == self._room or size >= BULK:
+            began = monotonic()
+            self._deliver(bytes(_VIEW[:size]))
+            self._adapt(monotonic() - began)
+        elif size:
             self._deliver(bytes(_VIEW[:size]))
         else:
             self._on_end(clean=self._failure is None)

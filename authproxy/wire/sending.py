@@ -16,6 +16,11 @@ _LOW: Final = 16 * 1024
 
 Bytes = bytes | bytearray | memoryview
 T = TypeVar("T")
+# What is read in one turn at most, and at least where what is read takes long to handle.
+ROOM: Final = 64 * 1024
+_LEAST_ROOM: Final = 2 * 1024
+# Seconds within which what is read in one turn is to be handled: the others wait so long.
+_TURN: Final = 0.002
 NOT_NOW: Final = (BlockingIOError, InterruptedError)
 
 
@@ -40,6 +45,7 @@ class Sender(asyncio.Transport):
         "_poller",
         "_protocol",
         "_receive",
+        "_room",
         "_send",
         "_take",
         "_unsent",
@@ -73,6 +79,8 @@ class Sender(asyncio.Transport):
         self._is_queued = False
         self._is_paused = False
         """Reading is stopped."""
+        self._room = ROOM
+        """How much is read in one turn of the loop."""
         self._is_waiting = False
         """The protocol was told that the peer does not take bytes fast enough."""
         self._is_closing = False
@@ -200,6 +208,13 @@ class Sender(asyncio.Transport):
         self._send = len
         self._unsent = memoryview(b"")
         self._poller.remove_writer(self._fd)
+
+    def _adapt(self, took: float) -> None:
+        """Read less at a time where it takes long: a million chunks of one byte are their sender's trouble alone."""
+        if took > _TURN:
+            self._room = max(_LEAST_ROOM, self._room // 2)
+        elif took < _TURN / 4 and self._room < ROOM:
+            self._room *= 2
 
     @abstractmethod
     def _finish(self) -> None:

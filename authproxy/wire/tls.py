@@ -10,11 +10,12 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Callable
+from time import monotonic
 from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.plain import BUFFER, SocketTransport
+from authproxy.wire.plain import BUFFER, BULK, SocketTransport
 from authproxy.wire.sending import Bytes
 
 _VIEW: Final = memoryview(BUFFER)
@@ -29,8 +30,7 @@ _CLEAN: Final = EOFError()
 class TlsTransport(SocketTransport):
     """Shakes hands, then carries a protocol.
 
-    `shaken` is called once: with None when the handshake is done, then call `begin`; or with what went wrong, and the
-    peer has been told by an alert.
+    `shaken` is called once: with None when it may `begin`, or with what went wrong, and an alert has told the peer.
     """
 
     __slots__ = (
@@ -177,7 +177,7 @@ class TlsTransport(SocketTransport):
     @override
     def _on_readable(self) -> None:
         try:
-            size = self._receive(BUFFER)
+            size = self._receive(BUFFER, self._room)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -189,11 +189,13 @@ class TlsTransport(SocketTransport):
         self._put(_VIEW[:size])
         if not self._is_shaken:
             self._go_on()
-        elif self._has_part or size > _RECORD:
+        elif size == self._room or size >= BULK:
+            began = monotonic()
             self._drain(_RECORD)
+            self._adapt(monotonic() - began)
         else:
             # The payload is shorter than its record: room for more would only be taken and given back.
-            self._drain(size)
+            self._drain(_RECORD if self._has_part else size)
 
     def _drain(self, size: int) -> None:
         """Hand over what can be decrypted. `size`: no record that waits holds more."""
