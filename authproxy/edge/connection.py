@@ -78,31 +78,13 @@ class ClientConnection(Watched):
             return
         reader = listener.reader
         head = reader.take(data)
-        if head is None:
-            self._read_any(runtime, listener, data)
-            return
-        self._buffer = data[reader.end :]
-        self._blank_line = False
-        self._act_on(runtime, listener, head)
-
-    def _read_any(self, runtime: Runtime, listener: Listener, data: bytes) -> None:
-        """Read what is not taken at a glance: an unusual head, a part of one, or none."""
-        end = data.find(_HEAD_END)
-        if end < 0 or data[0] == _CR:
-            self._read_slowly(listener, data, end)
-            return
-        self._buffer = data[end + 4 :]
-        self._blank_line = False
-        if end > listener.limits.head:
-            self.refuse_malformed(_too_large(listener, data), data)
-            return
-        head = listener.reader.read_carefully(data[:end])
-        if isinstance(head, Malformed):
-            self.refuse_malformed(head, data)
+        if head is not None:
+            self._buffer = data[reader.end :]
+            self._blank_line = False
         else:
-            self._act_on(runtime, listener, head)
-
-    def _act_on(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
+            head = self._read_any(listener, data)
+            if head is None:
+                return
         self.requests_left = left = self.requests_left - 1
         if left <= 0:
             head.close = True
@@ -110,6 +92,23 @@ class ClientConnection(Watched):
             self._answer_health(listener, head)
         else:
             self._dispatch(runtime, listener, head)
+
+    def _read_any(self, listener: Listener, data: bytes) -> RequestHead | None:
+        """Read what is not taken at a glance: an unusual head, a part of one, or none; None when that is dealt with."""
+        end = data.find(_HEAD_END)
+        if end < 0 or data[0] == _CR:
+            self._read_slowly(listener, data, end)
+            return None
+        self._buffer = data[end + 4 :]
+        self._blank_line = False
+        if end > listener.limits.head:
+            self.refuse_malformed(_too_large(listener, data), data)
+            return None
+        head = listener.reader.read_carefully(data[:end])
+        if isinstance(head, Malformed):
+            self.refuse_malformed(head, data)
+            return None
+        return head
 
     def _answer_health(self, listener: Listener, head: RequestHead) -> None:
         if head.method in _PAGE_METHODS and not head.has_body:
