@@ -105,8 +105,8 @@ def refuse_failures(deny: Deny, seconds: int, user: str = "") -> Refusal:
     return Refusal(status=429, reason="too-many-failures", detail=deny.reason.value, lines=lines, user=user)
 
 
-TOO_MANY_TUNNELS: Final = Refusal(status=429, reason="too-many-websockets")
-"""The answer to a user who has as many upgraded connections open as he may."""
+TOO_MANY_TUNNELS: Final = Refusal(status=503, reason="too-many-websockets", lines=_RETRY_AFTER)
+"""The answer to a user who has as many upgraded connections open as he may; no 429, since his credential verifies."""
 
 
 def refuse_access(reason: Reason, user: str = "") -> Refusal:

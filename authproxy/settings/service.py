@@ -77,7 +77,7 @@ class Limits(Section):
     failures_per_minute: Cap = 20
     """Bad credentials of one source (an address, a /64 of IPv6); further ones get 429, good ones never do; or `off`."""
     websockets_per_user: Cap = 64
-    """Upgraded connections that a user of a zone may have open; further ones get 429; or `off`."""
+    """Upgraded connections that a user of a zone may have open; further ones get 503; or `off`."""
 
 
 class Timeouts(Section):

@@ -1,4 +1,4 @@
-"""What one source or one user may have: beyond it 429, and nobody else notices."""
+"""What one source or one user may have: beyond it 429 or 503, and nobody else notices."""
 
 import threading
 
@@ -149,7 +149,7 @@ def upgrade(wire, auth=GOOD, target="/ws"):
 
 
 def test_a_user_has_so_many_tunnels_and_no_more(proxy, dial, upstream, ended):
-    """429 without a word to the upstream; others, other zones and ordinary requests go on; one that ends makes room."""
+    """503 without a word to the upstream; others, other zones and ordinary requests go on; one that ends makes room."""
     upstream.answer(*[holding(ended)] * 9)
     bob = f"Authorization: Bearer {token('api', BOB)}\r\n".encode()
     web = f"Authorization: Bearer {token('web', ALICE)}\r\n".encode()
@@ -157,7 +157,7 @@ def test_a_user_has_so_many_tunnels_and_no_more(proxy, dial, upstream, ended):
     assert [upgrade(first), upgrade(second)] == [101, 101]
 
     answer = third.ask(request("GET /ws HTTP/1.1", *ASK))
-    assert (answer.status, answer.kind) == (429, "limit")
+    assert (answer.status, answer.kind, answer.one("Retry-After")) == (503, "unavailable", b"1")
     assert proxy.wait_access(answer.one("X-Request-Id"))["reason"] == "too-many-websockets"
     assert len(upstream.requests) == 2
     assert upgrade(dial(), bob) == 101
@@ -173,7 +173,7 @@ def test_a_user_has_so_many_tunnels_and_no_more(proxy, dial, upstream, ended):
 
 
 def upgrade_refused(wire):
-    return wire.ask(request("GET /ws HTTP/1.1", *ASK)).status == 429
+    return wire.ask(request("GET /ws HTTP/1.1", *ASK)).status == 503
 
 
 def test_tunnels_that_come_about_at_once_are_counted_too(dial, upstream, ended):
@@ -189,7 +189,7 @@ def test_tunnels_that_come_about_at_once_are_counted_too(dial, upstream, ended):
     for wire in wires:
         wire.send(request("GET /ws HTTP/1.1", *ASK))
 
-    assert sorted(wire.interim().status for wire in wires) == [101, 101, 429, 429]
+    assert sorted(wire.interim().status for wire in wires) == [101, 101, 503, 503]
 
 
 def test_an_upgrade_that_is_refused_upstream_takes_no_room(dial, upstream):
