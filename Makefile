@@ -69,7 +69,7 @@ fmt: $(READY) ## Format the code and repair what can be repaired
 	@$(BIN)/ruff format
 	@$(BIN)/ruff check --fix
 
-bench: $(READY) ## Measure this proxy beside others (BENCH='--rounds 6' passes options on)
+bench: $(READY) ## Measure this proxy beside others (BENCH="--test all --rounds 6" passes options on)
 	@$(BIN)/python tests/bench/run.py $(BENCH)
 
 lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions that still fit)

@@ -38,6 +38,18 @@ def problems(port: int, material: Material) -> list[str]:
     return [*_seen(good, user), *strange]
 
 
+def relay_problems(port: int, material: Material) -> list[str]:
+    """Return what a relay gets wrong: it passes a head on as it is, and knows nobody."""
+    context = ssl.create_default_context(cafile=material.authority)
+    try:
+        answer = _ask(port, context, material.users[5].token)
+    except (OSError, http.client.HTTPException) as error:
+        return [f"does not answer: {error}"]
+    wrong = [] if answer.status == http.HTTPStatus.OK else [f"answers {answer.status} instead of 200"]
+    whole = [f"X-User-Id: {FORGED}", f"Authorization: Bearer {material.users[5].token}", "GET /echo?a=%20b&c HTTP/1.1"]
+    return wrong + [f"loses {part.partition(' ')[0]}" for part in whole if part not in answer.head.split("\n")]
+
+
 def _seen(good: _Answer, user: User) -> list[str]:
     if good.status != http.HTTPStatus.OK:
         return [f"answers {good.status} instead of 200 to a good token"]

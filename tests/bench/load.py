@@ -1,4 +1,4 @@
-"""The load: one process with a number of kept-alive TLS connections, each with one request under way."""
+"""The load: one process with a number of TLS connections, each with one request under way."""
 
 import json
 import shutil
@@ -6,6 +6,7 @@ import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from enum import Enum
 from pathlib import Path
 from typing import Final
 
@@ -26,6 +27,17 @@ class Tally:
     """Answers with another status than 200 (wrk: 2xx and 3xx)."""
     broken: int
     """Connections that were lost or could not be made."""
+    p50: float
+    """Milliseconds until half of the requests were answered; until 99 % were in `p99`."""
+    p99: float
+
+
+class Style(Enum):
+    """How requests come."""
+
+    KEPT = "as fast as they are answered, on kept connections"
+    FRESH = "each on a connection of its own, full handshakes only"
+    PACED = "so many a second on kept connections"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -36,13 +48,16 @@ class Load:
     material: Material
     core: int
     connections: int
+    style: Style = Style.KEPT
+    rate: int = 0
+    """Requests a second, if they are paced."""
 
     @property
     def description(self) -> str:
         """Return who makes the load."""
-        if _has_wrk():
-            return f"wrk {version_of(['wrk', '-v'])}, {self.connections} connections"
-        return f"the bench's own client, {self.connections} connections"
+        who = f"wrk {version_of(['wrk', '-v'])}" if self._is_wrk else "the bench's own client"
+        how = f", {self.rate} requests/s" if self.style is Style.PACED else ""
+        return f"{who}, {self.connections} {'new ' if self.style is Style.FRESH else ''}connections at a time{how}"
 
     def start(self, name: str, port: int) -> subprocess.Popen[bytes]:
         """Send requests to `port` until it is stopped."""
@@ -60,15 +75,27 @@ class Load:
             raise RuntimeError(f"the load generator did not report: {self.crew.said(name)}")
         return Tally(**json.loads(lines[-1]))
 
+    @property
+    def _is_wrk(self) -> bool:
+        return self.style is Style.KEPT and shutil.which("wrk") is not None
+
     def _command(self, port: int) -> list[str | Path]:
-        if not _has_wrk():
-            material = self.material
-            own: list[str | Path] = [sys.executable, PEERS / "client.py", str(port), str(self.connections)]
-            return [*own, material.authority, material.requests]
-        number = str(self.connections)
-        options: list[str | Path] = ["-t", "1", "-c", number, "-d", _LONG, "--timeout", "10s", "-s", PEERS / "wrk.lua"]
-        return ["wrk", *options, f"https://127.0.0.1:{port}/", "--", self.material.requests]
-
-
-def _has_wrk() -> bool:
-    return shutil.which("wrk") is not None
+        material, number = self.material, str(self.connections)
+        if self._is_wrk:
+            options: list[str | Path] = [
+                "-t",
+                "1",
+                "-c",
+                number,
+                "-d",
+                _LONG,
+                "--timeout",
+                "10s",
+                "-s",
+                PEERS / "wrk.lua",
+            ]
+            return ["wrk", *options, f"https://127.0.0.1:{port}/", "--", material.requests]
+        if self.style is Style.FRESH:
+            return [sys.executable, PEERS / "connect.py", str(port), number, material.requests]
+        own: list[str | Path] = [sys.executable, PEERS / "client.py", str(port), number]
+        return [*own, material.authority, material.requests, str(self.rate)]

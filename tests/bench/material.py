@@ -1,7 +1,10 @@
 """What a measurement works with: certificates, users with tokens, and the requests that the load repeats."""
 
+import hashlib
+import hmac
 import json
 import secrets
+from base64 import b64encode
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -40,7 +43,7 @@ class Material:
 
     - `ca.pem`, and certificate with key in `server.pem` and `upstream.pem`
     - `pepper` and `tokens.yaml` for authproxy; the same in `tokens.json` for the peers that verify tokens
-    - `nginx.map` and `haproxy.map` for those that only compare them
+    - `nginx.map` and `haproxy.map` for those that only compare them, `haproxy-hmac.map` and `haproxy.key` for HMACs of them
     - `requests`: the heads that the load repeats, one behind the other
     """
 
@@ -75,6 +78,8 @@ def make(folder: Path) -> Material:
         "tokens.json": json.dumps({"pepper": pepper.hex(), "users": rows}),
         "nginx.map": "".join(f'"Bearer {user.token}" "{user.id}";\n' for user in users),
         "haproxy.map": "".join(f"{user.token} {user.id}\n" for user in users),
+        "haproxy-hmac.map": "".join(f"{_mac(pepper, user.token)} {user.id}\n" for user in users),
+        "haproxy.key": b64encode(pepper).decode(),
     }
     for name, text in texts.items():
         _write(folder / name, text.encode())
@@ -95,6 +100,10 @@ def request(number: int, users: tuple[User, ...]) -> bytes:
         f"X-User-Id: {FORGED}\r\n"
         f"Authorization: Bearer {users[number % len(users)].token}\r\n\r\n"
     ).encode()
+
+
+def _mac(key: bytes, token: str) -> str:
+    return hmac.digest(key, token.encode(), hashlib.sha512).hex().upper()
 
 
 def _write_certificates(folder: Path) -> None:

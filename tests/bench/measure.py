@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.bench.load import Load
+from tests.bench.sample import Sample
 from tests.bench.targets import Target
 from tests.bench.upstream import Upstream
 
@@ -39,6 +40,9 @@ class Window:
     cpu_seconds: float
     failed: int
     """Answers with another status, and broken connections, from the start of the load to its end."""
+    p50: float
+    """Milliseconds until half of the requests were answered; until 99 % were in `p99`."""
+    p99: float
 
     @property
     def microseconds(self) -> float:
@@ -54,6 +58,21 @@ class Window:
     def busy(self) -> float:
         """The share of one core that was used."""
         return self.cpu_seconds / self.seconds
+
+    def sample(self) -> Sample:
+        """Return what goes into the tables."""
+        figures = {
+            "cpu_us": self.microseconds,
+            "rate": self.rate,
+            "busy": self.busy,
+            "per_cpu": 1e6 / self.microseconds,
+        }
+        return Sample(
+            target=self.target,
+            round=self.round,
+            figures={**figures, "p50_ms": self.p50, "p99_ms": self.p99},
+            failed=self.failed,
+        )
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +110,8 @@ class Meter:
             seconds=end - begin,
             cpu_seconds=difference(spent, spent_then) / 1e9,
             failed=tally.refused + tally.broken,
+            p50=tally.p50,
+            p99=tally.p99,
         )
 
     def _warm_up(self, target: Target) -> None:
@@ -114,6 +135,15 @@ def cpu_of(target: Target) -> Spent:
                 except (FileNotFoundError, ProcessLookupError):
                     continue
     return spent
+
+
+def resident_of(target: Target) -> int:
+    """Return the bytes of memory that the target's processes have."""
+    pages = 0
+    for process in target.processes:
+        for pid in _family(process.pid):
+            pages += int(Path(f"/proc/{pid}/statm").read_text().split()[1])
+    return pages * os.sysconf("SC_PAGE_SIZE")
 
 
 def difference(before: Spent, after: Spent) -> int:

@@ -98,14 +98,16 @@ def count_opcodes(way: Way) -> Counter[CodeType]:
     return Counter({code: count for code, count in counted.items() if not code.co_filename.startswith(here)})
 
 
-def opcode_table(counted: Counter[CodeType], top: int) -> str:
-    """Return opcodes per request by function, those with the most first."""
-    lines = [
-        f"{count / _TRACED:10.1f}  {_module(code)}  {code.co_qualname}" for code, count in counted.most_common(top)
-    ]
-    rest = sum(count for _, count in counted.most_common()[top:])
+def opcode_table(counted: Counter[CodeType], top: int, *, by_room: bool = False) -> str:
+    """Return opcodes per request by function or by room, those with the most first."""
+    summed: Counter[str] = Counter()
+    for code, count in counted.items():
+        module = _module(code)
+        summed[module.rpartition("/")[0] or "elsewhere" if by_room else f"{module}  {code.co_qualname}"] += count
+    lines = [f"{count / _TRACED:10.1f}  {name}" for name, count in summed.most_common(top)]
+    rest = sum(count for _, count in summed.most_common()[top:])
     if rest:
-        lines.append(f"{rest / _TRACED:10.1f}  in {len(counted) - top} more")
+        lines.append(f"{rest / _TRACED:10.1f}  in {len(summed) - top} more")
     lines.append(f"{counted.total() / _TRACED:10.1f}  opcodes per request")
     return "\n".join(lines)
 
@@ -115,7 +117,7 @@ def _module(code: CodeType) -> str:
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT / "authproxy") else path.name
 
 
-async def profile(folder: Path, *, count: int, top: int, log: bool) -> None:
+async def profile(folder: Path, *, count: int, top: int, log: bool, by_room: bool) -> None:
     """Print both figures."""
     way = await lay(make(folder), log=log)
     for number in range(_TRACED):
@@ -124,7 +126,7 @@ async def profile(folder: Path, *, count: int, top: int, log: bool) -> None:
     # As the daemon does when it begins to serve.
     gc.collect()
     gc.freeze()
-    click.echo(opcode_table(count_opcodes(way), top))
+    click.echo(opcode_table(count_opcodes(way), top, by_room=by_room))
     click.echo()
     cost = time_requests(way, count)
     click.echo(f"{cost.whole:10.1f}  us per request without I/O")
@@ -137,9 +139,10 @@ async def profile(folder: Path, *, count: int, top: int, log: bool) -> None:
 @click.option("--requests", "count", type=click.IntRange(10), default=20_000, show_default=True, help="To be timed.")
 @click.option("--top", type=click.IntRange(1), default=40, show_default=True, help="Functions to list.")
 @click.option("--log/--no-log", default=True, show_default=True, help="Whether the access log is written.")
-def main(*, count: int, top: int, log: bool) -> None:
+@click.option("--by-room", is_flag=True, help="List packages of the program, not functions.")
+def main(*, count: int, top: int, log: bool, by_room: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="authproxy-bench-") as path:
-        asyncio.run(profile(Path(path), count=count, top=top, log=log))
+        asyncio.run(profile(Path(path), count=count, top=top, log=log, by_room=by_room))
 
 
 if __name__ == "__main__":

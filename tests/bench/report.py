@@ -1,25 +1,24 @@
-"""What was measured, as a table for people and as JSON for programs."""
+"""What was measured, as a table for people."""
 
 import os
 import platform
 import re
 import ssl
 import statistics
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
 from typing import Final
 
-from tests.bench.measure import Window
+from tests.bench.sample import Sample, Trial
 
 OWN: Final = "authproxy"
-NAIVE: Final = "naive"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Ratio:
-    """How many times as much CPU one target takes as another, from the rounds in which both were measured."""
+    """How many times as much one target takes as another, from the rounds in which both were measured."""
 
     median: float
     least: float
@@ -31,68 +30,68 @@ class Row:
     """One target, over all rounds."""
 
     target: str
-    microseconds: float
-    """The median; of `rate` and `busy` too."""
+    medians: Mapping[str, float]
+    """By the keys of the trial's columns."""
     least: float
-    rate: float
-    busy: float
+    """Of the figure that targets are compared by."""
+    most: float
     failed: int
     to_own: Ratio | None
-    """Its CPU time as a multiple of authproxy's; None when authproxy was not measured."""
-    to_naive: Ratio | None
-    """The same for the naive proxy."""
+    """That figure as a multiple of authproxy's; None when authproxy was not measured."""
 
 
-def summarize(windows: Sequence[Window]) -> list[Row]:
+def summarize(trial: Trial, samples: Sequence[Sample]) -> list[Row]:
     """Return a row for each target, the cheapest first."""
-    by_target: dict[str, list[Window]] = {}
-    for window in windows:
-        by_target.setdefault(window.target, []).append(window)
+    by_target: dict[str, list[Sample]] = {}
+    for sample in samples:
+        by_target.setdefault(sample.target, []).append(sample)
+    main = trial.columns[0].key
     rows = [
         Row(
             target=name,
-            microseconds=statistics.median(one.microseconds for one in own),
-            least=min(one.microseconds for one in own),
-            rate=statistics.median(one.rate for one in own),
-            busy=statistics.median(one.busy for one in own),
-            failed=sum(one.failed for one in own),
-            to_own=ratio(own, by_target.get(OWN, [])),
-            to_naive=ratio(own, by_target.get(NAIVE, [])),
+            medians={one.key: statistics.median(each.figures[one.key] for each in own) for one in trial.columns},
+            least=min(each.figures[main] for each in own),
+            most=max(each.figures[main] for each in own),
+            failed=sum(each.failed for each in own),
+            to_own=ratio(main, own, by_target.get(OWN, [])),
         )
         for name, own in by_target.items()
     ]
-    return sorted(rows, key=lambda row: row.microseconds)
+    return sorted(rows, key=lambda row: row.medians[main])
 
 
-def ratio(these: Sequence[Window], those: Sequence[Window]) -> Ratio | None:
+def ratio(key: str, these: Sequence[Sample], those: Sequence[Sample]) -> Ratio | None:
     """Compare round by round: only what was measured within seconds had the same machine."""
-    other = {window.round: window.microseconds for window in those}
-    found = [window.microseconds / other[window.round] for window in these if window.round in other]
+    other = {sample.round: sample.figures[key] for sample in those}
+    found = [sample.figures[key] / other[sample.round] for sample in these if other.get(sample.round)]
     return Ratio(median=statistics.median(found), least=min(found), most=max(found)) if found else None
 
 
-def table(rows: Sequence[Row]) -> str:
+def table(trial: Trial, samples: Sequence[Sample]) -> str:
     """Return the rows, aligned."""
-    head = ("target", "us/request", "least", "requests/s", "busy", f"x {OWN}", "(range)", f"x {NAIVE}", "failed")
-    lines = [head, *map(_cells, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
+    first, *others = trial.columns
+    head = ("target", first.title, "least", *(one.title for one in others), f"x {OWN}", "(range)", "failed")
+    return aligned([head, *(_cells(trial, row) for row in summarize(trial, samples))])
+
+
+def aligned(lines: Sequence[Sequence[str]]) -> str:
+    """Return lines of cells with every column as wide as it must be, the first to the left."""
+    widths = [max(len(line[column]) for line in lines) for column in range(len(lines[0]))]
     return "\n".join(
         "  ".join(cell.rjust(width) if column else cell.ljust(width) for column, (cell, width) in enumerate(pairs))
         for pairs in (list(zip(line, widths, strict=True)) for line in lines)
     )
 
 
-def _cells(row: Row) -> tuple[str, ...]:
-    own, naive = row.to_own, row.to_naive
+def _cells(trial: Trial, row: Row) -> tuple[str, ...]:
+    (first, *others), own = trial.columns, row.to_own
     return (
         row.target,
-        f"{row.microseconds:.1f}",
-        f"{row.least:.1f}",
-        f"{row.rate:.0f}",
-        f"{row.busy:.2f}",
+        f"{row.medians[first.key]:.{first.digits}f}",
+        f"{row.least:.{first.digits}f}",
+        *(f"{row.medians[one.key]:.{one.digits}f}" for one in others),
         "-" if own is None else f"{own.median:.2f}",
         "-" if own is None else f"{own.least:.2f}..{own.most:.2f}",
-        "-" if naive is None else f"{naive.median:.3f}",
         str(row.failed),
     )
 
@@ -108,14 +107,6 @@ def machine() -> dict[str, str]:
         "openssl": ssl.OPENSSL_VERSION,
         "load average": f"{os.getloadavg()[0]:.1f} before the start",
     }
-
-
-def as_json(facts: dict[str, object], windows: Sequence[Window]) -> dict[str, object]:
-    """Return everything, every single window included."""
-    plain = [
-        {**asdict(one), "microseconds": one.microseconds, "rate": one.rate, "busy": one.busy} for one in windows
-    ]  # fmt: skip
-    return {**facts, "rows": [asdict(row) for row in summarize(windows)], "windows": plain}
 
 
 def _cpu_model() -> str:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, TypeAlias
 
+from tests.bench.check import problems, relay_problems
 from tests.bench.material import UPSTREAM_NAME, Material
 from tests.bench.processes import Crew, StartError, version_of
 from tests.bench.templates import PEERS, fill, user_line
@@ -18,6 +19,7 @@ from tests.ports import free_ports
 
 _BUILD_SECONDS: Final = 300
 _SOCKET_SECONDS: Final = 20.0
+_SPARE_CONNECTIONS: Final = 500
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,6 +40,8 @@ class Site:
     material: Material
     upstream: Upstream
     core: int
+    held: int = 0
+    """How many idle connections there will be."""
 
     def start(self, name: str, command: list[str | Path], port: int) -> Target:
         """Start a target of one program and wait until it listens."""
@@ -59,6 +63,8 @@ class Kind:
     """The program that must be installed."""
     version: tuple[str, ...] = ()
     """The command that tells the version of that program."""
+    problems: Callable[[int, Material], list[str]] = problems
+    """What must be right before it is measured."""
 
     @property
     def is_here(self) -> bool:
@@ -75,15 +81,17 @@ def _start_authproxy(site: Site, name: str) -> Target:
     port, ops_port = free_ports(2)
     folder = site.material.folder
     path = folder / "authproxy.yaml"
-    path.write_text(product_config(port, ops_port, site.upstream.port))
+    path.write_text(product_config(port, ops_port, site.upstream.port, held=site.held))
     return site.start(name, [sys.executable, "-m", "authproxy", "run", "-c", path], port)
 
 
-def product_config(port: int, ops_port: int, upstream_port: int) -> str:
+def product_config(port: int, ops_port: int, upstream_port: int, *, held: int = 0) -> str:
     """Return authproxy's configuration for this work; it stands beside the material.
 
-    Connections are kept for any number of requests, as in the peers' configurations.
+    Connections are kept for any number of requests, as in the peers' configurations. How many there may be is left to
+    the default, unless more are to be held.
     """
+    connections = f", connections: {held + _SPARE_CONNECTIONS}" if held else ""
     return f"""\
 version: 1
 workers: 1
@@ -98,20 +106,17 @@ routes:      [{{path: /, zone: api, upstream: service}}]
 identity:    {{headers: {{X-User-Id: id}}}}
 ops:         {{bind: "127.0.0.1:{ops_port}"}}
 logging:     {{access: ./access.log}}
-limits:      {{requests_per_connection: off}}
+limits:      {{requests_per_connection: off{connections}}}
 """
 
 
-def _start_naive(site: Site, name: str) -> Target:
-    (port,) = free_ports(1)
-    command: list[str | Path] = [
-        sys.executable,
-        PEERS / "naive.py",
-        site.material.folder,
-        str(port),
-        str(site.upstream.port),
-    ]
-    return site.start(name, command, port)
+def _start_script(script: str) -> Starter:
+    def start(site: Site, name: str) -> Target:
+        (port,) = free_ports(1)
+        own: list[str | Path] = [sys.executable, PEERS / script, site.material.folder]
+        return site.start(name, [*own, str(port), str(site.upstream.port)], port)
+
+    return start
 
 
 def _start_go(site: Site, name: str) -> Target:
@@ -139,6 +144,19 @@ def _start_static(configuration: str) -> Starter:
     return start
 
 
+def _start_haproxy(about: str, *, is_hashed: bool) -> Starter:
+    def start(site: Site, name: str) -> Target:
+        (port,) = free_ports(1)
+        folder = site.material.folder
+        lookup = f"map_str({folder}/haproxy.map)"
+        if is_hashed:
+            lookup = f"hmac(sha512,{(folder / 'haproxy.key').read_text()}),hex,map_str({folder}/haproxy-hmac.map)"
+        values = {"about": about, "lookup": lookup, "port": port, "upstream": site.upstream.port, "folder": folder}
+        return site.start(name, [*fill("haproxy.cfg", folder / name, values)], port)
+
+    return start
+
+
 def _start_auth_request(site: Site, name: str) -> Target:
     (port,) = free_ports(1)
     folder = site.material.folder
@@ -155,9 +173,10 @@ def _start_auth_request(site: Site, name: str) -> Target:
 
 
 _NGINX: Final = ("nginx", "-v")
+_HAPROXY: Final = ("haproxy", "-v")
 KINDS: Final[Mapping[str, Kind]] = {
     "authproxy": Kind(start=_start_authproxy, about="one worker, access log on"),
-    "naive": Kind(start=_start_naive, about="aiohttp's application and client session on asyncio"),
+    "naive": Kind(start=_start_script("naive.py"), about="aiohttp's application and client session on asyncio"),
     "nginx-auth-request": Kind(
         start=_start_auth_request,
         about="auth_request, tokens verified by an aiohttp daemon",
@@ -166,7 +185,21 @@ KINDS: Final[Mapping[str, Kind]] = {
     ),
     "nginx-map": Kind(start=_start_static("nginx_map.conf"), about="a list of tokens", needs="nginx", version=_NGINX),
     "haproxy-map": Kind(
-        start=_start_static("haproxy_map.cfg"), about="a list of tokens", needs="haproxy", version=("haproxy", "-v")
+        start=_start_haproxy("The best case: whole tokens, in clear, in memory.", is_hashed=False),
+        about="a list of tokens",
+        needs="haproxy",
+        version=_HAPROXY,
+    ),
+    "haproxy-hmac": Kind(
+        start=_start_haproxy("Tokens are looked up by their HMAC.", is_hashed=True),
+        about="a list of HMACs of tokens",
+        needs="haproxy",
+        version=_HAPROXY,
     ),
     "go": Kind(start=_start_go, about="httputil.ReverseProxy, tokens verified", needs="go", version=("go", "version")),
+    "tunnel": Kind(
+        start=_start_script("tunnel.py"),
+        about="the floor: TLS in and out on uvloop, no HTTP, everybody let in",
+        problems=relay_problems,
+    ),
 }

@@ -9,16 +9,15 @@ import pytest
 
 from tests.bench.check import problems
 from tests.bench.material import FORGED, REQUESTS, make
-from tests.bench.measure import Window, difference
-from tests.bench.report import ratio, summarize, table
+from tests.bench.measure import difference
+from tests.bench.report import ratio, table
+from tests.bench.sample import TRIALS, Sample
 from tests.bench.templates import PEERS
 from tests.ports import free_ports
 
 
-def window(target, number, cost, requests=1000):
-    return Window(
-        target=target, round=number, requests=requests, seconds=1.0, cpu_seconds=cost * requests / 1e6, failed=0
-    )
+def turn(target, number, cost):
+    return Sample(target=target, round=number, figures={"cpu_us": cost, "rate": 1e6 / cost, "busy": 1.0}, failed=0)
 
 
 @pytest.fixture
@@ -43,10 +42,10 @@ def open_door(material):
 
 def test_ratios_are_taken_within_a_round():
     """A machine that became twice as slow between two rounds changes no ratio."""
-    these = [window("go", 1, 80), window("go", 2, 160)]
-    those = [window("authproxy", 1, 40), window("authproxy", 2, 80)]
+    these = [turn("go", 1, 80), turn("go", 2, 160)]
+    those = [turn("authproxy", 1, 40), turn("authproxy", 2, 80)]
 
-    found = ratio(these, those)
+    found = ratio("cpu_us", these, those)
 
     assert found is not None
     assert (found.median, found.least, found.most) == pytest.approx((2.0, 2.0, 2.0))
@@ -54,20 +53,20 @@ def test_ratios_are_taken_within_a_round():
 
 def test_a_round_that_one_of_two_missed_does_not_count():
     """Only rounds with both are compared; without any there is no ratio."""
-    these = [window("go", 1, 80), window("go", 2, 500)]
+    these = [turn("go", 1, 80), turn("go", 2, 500)]
 
-    found = ratio(these, [window("authproxy", 1, 40)])
+    found = ratio("cpu_us", these, [turn("authproxy", 1, 40)])
 
     assert found is not None
     assert found.most == pytest.approx(2.0)
-    assert ratio(these, []) is None
+    assert ratio("cpu_us", these, []) is None
 
 
 def test_the_table_is_aligned_and_begins_with_the_cheapest():
     """Every line has the same width, and figures stand under one another."""
-    windows = [window("naive", 1, 1234.5), window("authproxy", 1, 41), window("authproxy", 2, 43)]
+    turns = [turn("naive", 1, 1234.5), turn("authproxy", 1, 41), turn("authproxy", 2, 43)]
 
-    lines = table(summarize(windows)).splitlines()
+    lines = table(TRIALS["requests"], turns).splitlines()
 
     assert len({len(line) for line in lines}) == 1
     assert [line.split()[0] for line in lines] == ["target", "authproxy", "naive"]

@@ -59,7 +59,7 @@ def test_the_smoke_run_ends_with_a_table(environ, tmp_path, path):
 
 
 def test_what_is_not_installed_is_said(environ, tmp_path):
-    """A target without its program is left out by name; the others are measured, and the JSON holds every window."""
+    """A target without its program is left out by name; the others are measured, and the JSON holds every turn."""
     result = tmp_path / "result.json"
     options = ["--rounds=2", "--seconds=0.3", "--connections=4", "--only=go,authproxy", f"--json={result}"]
 
@@ -68,8 +68,32 @@ def test_what_is_not_installed_is_said(environ, tmp_path):
     assert done.returncode == 0, done.stdout + done.stderr
     assert re.search(r"^left out +go: go is not installed$", done.stdout, re.MULTILINE)
     told = json.loads(result.read_text())
-    assert told["left_out"] == {"go": "go is not installed"}
-    assert [(window["target"], window["round"]) for window in told["windows"]] == [("authproxy", 1), ("authproxy", 2)]
+    assert told["requests"]["left_out"] == {"go": "go is not installed"}
+    turns = [(one["target"], one["round"]) for one in told["requests"]["samples"]]
+    assert turns == [("authproxy", 1), ("authproxy", 2)]
+
+
+def test_every_test_has_a_table(environ, tmp_path):
+    """All that can be measured is, without any tool of the machine; nothing fails, and nothing stays behind."""
+    result = tmp_path / "result.json"
+    options = ["--test=handshakes,latency,paced,memory,bodies", "--rounds=1", "--seconds=0.3", "--idle=50"]
+
+    done = run(
+        environ | {"PATH": "/nonexistent"}, "run.py", *options, "--only=authproxy,tunnel", "--connections=4",
+        f"--json={result}",
+    )  # fmt: skip
+
+    assert done.returncode == 0, done.stdout + done.stderr
+    told = json.loads(result.read_text())
+    assert set(told) == {"handshakes", "latency", "paced", "memory", "bodies"}
+    assert all([one["failed"] for one in test["samples"]] == [0, 0] for test in told.values())
+    assert {one["held"] for one in told["memory"]["samples"]} == {50}
+    assert all(value >= 0 for test in told.values() for one in test["samples"] for value in list(one.values())[3:])
+    assert re.search(
+        r"^p99 ms of others' requests meanwhile +at most 50 +[\d.]+ +(kept|MISSED)$", done.stdout, re.MULTILINE
+    )
+    result.unlink()
+    assert left_behind(tmp_path) == []
 
 
 def test_an_unknown_target_is_refused(environ):

@@ -15,8 +15,9 @@ function request()
   return requests[at]
 end
 
-function done(summary)
+function done(summary, latency)
   local errors = summary.errors
-  io.write(string.format('\n{"answers":%d,"refused":%d,"broken":%d}\n', summary.requests, errors.status,
-    errors.connect + errors.read + errors.write + errors.timeout))
+  io.write(string.format('\n{"answers":%d,"refused":%d,"broken":%d,"p50":%.3f,"p99":%.3f}\n', summary.requests,
+    errors.status, errors.connect + errors.read + errors.write + errors.timeout, latency:percentile(50) / 1000,
+    latency:percentile(99) / 1000))
 end
