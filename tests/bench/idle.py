@@ -74,6 +74,7 @@ class Crowd:
     def _ask(self, context: ssl.SSLContext, head: bytes, source: str) -> socket.socket:
         plain = socket.create_connection(("127.0.0.1", self.port), _SECONDS, (source, 0))
         with context.wrap_socket(plain, server_hostname="proxy.test") as tls:
+            tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls.sendall(head)
             answer = b""
             while not is_whole(answer):

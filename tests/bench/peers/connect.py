@@ -63,6 +63,8 @@ class Connector(threading.Thread):
             socket.create_connection(("127.0.0.1", self._port), _SECONDS) as plain,
             self._context.wrap_socket(plain, server_hostname="proxy.test") as tls,
         ):
+            # As every client does; else the head would wait for the acknowledgement of the handshake's end.
+            tls.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             tls.sendall(head)
             answer = b""
             while not is_whole(answer):
