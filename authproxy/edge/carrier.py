@@ -78,13 +78,9 @@ class Carrier(RequestHandler):
         self._facts: Facts | None = None
         self.line = Line(services.monotonic)
 
-    # ------------------------------------------------------------------ asyncio.Protocol
-
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done: wait for a request, unless this client is not to be served."""
-        super().connection_made(transport)
-        # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
         self.line.made(cast("asyncio.Transport", transport))
         self._peer = peer_of(transport)
         self._origin = origin_of(self._peer)
@@ -94,6 +90,11 @@ class Carrier(RequestHandler):
             self.shut()
             return
         self.line.set_deadline(listener.times.head)
+
+    def begin_pages(self) -> None:
+        """Begin aiohttp's half of this connection, a task and a timer, which most connections never need."""
+        if self.transport is None and self.line.transport is not None:
+            super().connection_made(self.line.transport)
 
     @override
     async def start(self) -> None:
@@ -109,7 +110,8 @@ class Carrier(RequestHandler):
         work, self._work = self._work, None
         if work is not None:
             work.abandon("client-gone")
-        super().connection_lost(exc)
+        if self.transport is not None:
+            super().connection_lost(exc)
 
     @override
     def eof_received(self) -> bool:  # type: ignore[override]  # theirs never wants to go on
@@ -147,7 +149,7 @@ class Carrier(RequestHandler):
 
     @abstractmethod
     def watch(self, now: float) -> None:
-        """Look at what the client does, between the sweeps' deadlines; `now` is monotonic."""
+        """Look at what the client does, between the deadlines; `now` is monotonic."""
 
     @override
     async def finish_response(
@@ -263,7 +265,6 @@ class Carrier(RequestHandler):
             return
         self._body = None
         refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
-        # An answer to HEAD has no body, even when the rest of its head is nonsense.
         head = RequestHead(b"HEAD" if begun.startswith(b"HEAD ") else b"", b"", b"")
         self.refuse(unrouted_facts(self._services, listener, self._origin, head), refusal)
 

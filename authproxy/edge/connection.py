@@ -121,6 +121,7 @@ class ClientConnection(Watched):
         """Let aiohttp answer; it is told what was read here, so that there is one reading."""
         self._phase = Phase.OWN
         self.line.set_deadline(listener.times.body_idle)
+        self.begin_pages()
         close = b"Connection: close\r\n" if head.close else b""
         super().data_received(b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (head.method, head.target, head.host, close))
 

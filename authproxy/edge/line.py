@@ -21,10 +21,10 @@ def _forget(_: bytes) -> None:
 class Line:
     """Wraps a transport that may be gone at any time; what is done to a lost line does nothing."""
 
-    __slots__ = ("_monotonic", "_transport", "deadline", "is_held", "send")
+    __slots__ = ("_monotonic", "deadline", "is_held", "send", "transport")
 
     def __init__(self, monotonic: Callable[[], float]) -> None:
-        self._transport: asyncio.Transport | None = None
+        self.transport: asyncio.Transport | None = None
         self.send: Callable[[bytes], None] = _forget
         """Writes; the loop buffers what the client does not take, and tells when that is too much."""
         self.is_held = False
@@ -36,19 +36,19 @@ class Line:
     @property
     def is_open(self) -> bool:
         """Whether bytes can still reach the client."""
-        return self._transport is not None and not self._transport.is_closing()
+        return self.transport is not None and not self.transport.is_closing()
 
     @property
     def has_unsent(self) -> bool:
         """Whether the client has not taken everything yet."""
-        return self._transport is not None and self._transport.get_write_buffer_size() > 0
+        return self.transport is not None and self.transport.get_write_buffer_size() > 0
 
     def owed(self) -> tuple[int, bool]:
         """Return a number that changes when the client takes bytes, and whether there are any for it to take.
 
         For TCP this is the kernel's own count of acknowledged bytes; else it is what the transport still holds.
         """
-        transport = self._transport
+        transport = self.transport
         if transport is None:
             return 0, False
         left = transport.get_write_buffer_size()
@@ -66,31 +66,31 @@ class Line:
 
     def made(self, transport: asyncio.Transport) -> None:
         """The connection stands."""
-        self._transport = transport
+        self.transport = transport
         self.send = transport.write
 
     def lost(self) -> None:
         """The connection is gone."""
-        self._transport = None
+        self.transport = None
         self.send = _forget
 
     def hold(self) -> None:
         """Stop reading: the rest waits in the kernel, and then at the client."""
-        if not self.is_held and self.is_open and self._transport is not None:
+        if not self.is_held and self.is_open and self.transport is not None:
             self.is_held = True
-            self._transport.pause_reading()
+            self.transport.pause_reading()
 
     def unhold(self) -> None:
         """Read again."""
         if self.is_held:
             self.is_held = False
-            if self.is_open and self._transport is not None:
-                self._transport.resume_reading()
+            if self.is_open and self.transport is not None:
+                self.transport.resume_reading()
 
     def end(self) -> None:
         """Say that no more comes; what the client still sends is read."""
-        if self.is_open and self._transport is not None:
-            self._transport.write_eof()
+        if self.is_open and self.transport is not None:
+            self.transport.write_eof()
 
     def close(self) -> None:
         """Close in good order.
@@ -98,14 +98,14 @@ class Line:
         The loop's TLS transport sends what is left, says close_notify and reads away what the client still sends, so
         that an answer given before the end of an upload is not lost in a reset (RFC 9112, 9.6).
         """
-        if self._transport is not None:
+        if self.transport is not None:
             self.unhold()
-            self._transport.close()
+            self.transport.close()
 
     def cut(self) -> None:
         """Break off without a clean end, so that the client can see that something is missing."""
-        if self._transport is not None:
-            self._transport.abort()
+        if self.transport is not None:
+            self.transport.abort()
 
     def set_deadline(self, seconds: float) -> None:
         """Expect something to happen within so many seconds."""

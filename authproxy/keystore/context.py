@@ -58,6 +58,8 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context, minimum)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
+    # One is enough to resume with, and a resumed session brings the next.
+    context.num_tickets = 1
     _load_keystore(context, keystore)
     if client is not None and client.mode is not ClientMode.NONE:
         _demand_certificates(context, keystore, client)
