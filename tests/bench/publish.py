@@ -75,11 +75,11 @@ def _overview(found: Mapping[str, Result]) -> str:
 def _facts(found: Mapping[str, Result]) -> str:
     first = found["requests"].facts
     about = ", ".join(f"{name} {first[name]}" for name in _FACTS)
-    return f"{first['date']}; {about}; load average {first['load average']}; {len(_rounds(found))} rounds."
-
-
-def _rounds(found: Mapping[str, Result]) -> set[int]:
-    return {one.round for one in found["requests"].samples}
+    rounds = len({one.round for one in found["requests"].samples})
+    # A table may be made of several runs; each of them had its own weather.
+    runs = sorted({(found[name].facts["date"], found[name].facts["load average"]) for name in _OVERVIEW})
+    when = "; ".join(f"{date}, load average {load}" for date, load in runs)
+    return f"{when}; {rounds} rounds (memory: one). On: {about}."
 
 
 def _markdown(lines: list[tuple[str, ...]]) -> str:
