@@ -147,12 +147,17 @@ def test_an_interrupted_run_leaves_nothing(environ, tmp_path, number):
     assert left_behind(tmp_path) == []
 
 
-def test_the_profile_has_both_figures(environ, tmp_path):
-    """Opcodes by function and microseconds by half come out, and the parts are the whole."""
-    done = run(environ, "profile_hot_path.py", "--requests=200", "--top=5")
+@pytest.mark.parametrize(
+    ("options", "line"),
+    [(["--top=5"], r"authproxy/http1/request\.py  RequestReader\.\w+"), (["--by-room"], "authproxy/http1")],
+    ids=["by-function", "by-room"],
+)
+def test_the_profile_has_both_figures(environ, tmp_path, options, line):
+    """Opcodes by function or room and microseconds by half come out, and the parts are the whole."""
+    done = run(environ, "profile_hot_path.py", "--requests=200", *options)
 
     assert done.returncode == 0, done.stdout + done.stderr
-    assert "authproxy/http1/request.py  RequestReader.read" in done.stdout
+    assert re.search(rf"^ +[\d.]+  {line}$", done.stdout, re.MULTILINE)
     *parts, opcodes = [float(n) for n in re.findall(r"^ *([\d.]+)  (?!us)", done.stdout, re.MULTILINE)]
     assert sum(parts) == pytest.approx(opcodes, abs=1)
     whole, asking, answering = map(float, re.findall(r"^ *([\d.]+)  us", done.stdout, re.MULTILINE))
