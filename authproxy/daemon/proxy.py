@@ -16,6 +16,7 @@ from authproxy.daemon.memory import Trimmer, trim
 from authproxy.daemon.outside import Outside
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
+from authproxy.daemon.rounds import Rounds
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
 from authproxy.edge.access_log import AccessLog
@@ -79,6 +80,7 @@ class Proxy:
             on_crash=self._report_request_crash,
             stats=self.stats,
         )
+        self._rounds = Rounds(self.services.connections)
         self._outside = Outside(self.services, self.stats, health_page(self.services))
         taken = self._outside.take(loaded)
         self._put_to_work(prepared)
@@ -254,17 +256,10 @@ class Proxy:
                 _LOG.error(events.CATALOG_ROW_REJECTED, catalog=outcome.name, error=problem)
 
     def _sweep(self) -> None:
-        """Keep deadlines: one timer for all connections instead of one per request."""
+        """Keep deadlines, and let go of what has gathered."""
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
+        self._rounds.go()
         now = monotonic()
-        for connection in list(self.services.connections):
-            try:
-                if connection.line.deadline <= now:
-                    connection.on_deadline()
-                connection.recheck()
-                connection.watch(now)
-            except Exception as error:  # noqa: BLE001  # one connection's trouble must not stop the others' clock
-                connection.crash(error)
         for upstream in self.services.current.runtime.upstreams.values():
             upstream.sweep(now)
         self.services.journal.flush()

@@ -74,7 +74,8 @@ class TlsTransport(SocketTransport):
         self._poller.add_reader(self._fd, self._on_readable)
         if first:
             self._put(first)
-        self._go_on()
+        if first or not self._session.server_side:
+            self._go_on()
 
     @override
     def begin(self, protocol: asyncio.Protocol) -> None:
