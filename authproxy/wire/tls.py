@@ -72,9 +72,8 @@ class TlsTransport(SocketTransport):
     def shake(self, first: bytes = b"") -> None:
         """Begin the handshake; `first`: bytes of the peer that were read already."""
         self._poller.add_reader(self._fd, self._on_readable)
-        if first:
-            self._put(first)
         if first or not self._session.server_side:
+            self._put(first)
             self._go_on()
 
     @override
