@@ -40,6 +40,8 @@ class Tunnel(Ends):
         self._connection = self._upstream
         self._tracker = FrameTracker() if protocol.lower() == b"websocket" else None
         self._closing = False
+        self._is_revoked = False
+        """Nothing that the client still says reaches the upstream."""
         self._is_half = False
         """One side has ended, the other may still speak."""
         self._over = False
@@ -52,6 +54,8 @@ class Tunnel(Ends):
 
     def send(self, data: bytes) -> None:
         """Pass bytes of the client on."""
+        if self._is_revoked:
+            return
         self._facts.received += len(data)
         self._upstream.write(data)
         self._touch()
@@ -63,9 +67,7 @@ class Tunnel(Ends):
         if self._tracker is None:
             self.end("drained")
         elif self._tracker.at_boundary:
-            self._closing = True
-            self._line.send(close_frame(GOING_AWAY))
-            self._line.set_deadline(_CLOSE_GRACE)
+            self._say_goodbye(GOING_AWAY)
 
     def recheck(self) -> None:
         """End when the credential that opened this would be refused now; a catalog that must be asked is not."""
@@ -78,9 +80,8 @@ class Tunnel(Ends):
         if self._tracker is None or not self._tracker.at_boundary:
             self.end("revoked")
             return
-        self._closing = True
-        self._line.send(close_frame(POLICY_VIOLATION))
-        self._line.set_deadline(_CLOSE_GRACE)
+        self._is_revoked = True
+        self._say_goodbye(POLICY_VIOLATION)
 
     def on_deadline(self) -> None:
         """Silent for too long."""
@@ -150,5 +151,12 @@ class Tunnel(Ends):
     def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
         """There are no heads in a tunnel."""
 
+    def _say_goodbye(self, code: int) -> None:
+        self._closing = True
+        self._line.send(close_frame(code))
+        self._line.set_deadline(_CLOSE_GRACE)
+
     def _touch(self) -> None:
-        self._line.set_deadline(_CLOSE_GRACE if self._closing else self._facts.listener.times.tunnel_idle)
+        # Whoever heeds no close frame gets no more time by going on.
+        if not self._closing:
+            self._line.set_deadline(self._facts.listener.times.tunnel_idle)

@@ -227,6 +227,7 @@ class Handler(BaseHTTPRequestHandler):
         while (head := self.rfile.read(2)) and len(head) == 2:
             mask = self.rfile.read(4)
             payload = bytes(byte ^ mask[at % 4] for at, byte in enumerate(self.rfile.read(head[1] & 127)))
+            self.server.heard.append(payload)
             self.wfile.write(bytes((head[0], len(payload))) + payload)
             self.wfile.flush()
             if head[0] & 15 == 8:
@@ -250,6 +251,7 @@ class Service(ThreadingHTTPServer):
         self.port = int(self.server_address[1])
         self.seen: list[Seen] = []
         self.closes: list[bytes] = []
+        self.heard: list[bytes] = []
         self.sent = 0
         self.accepted = 0
         self.crashes: list[BaseException | None] = []

@@ -323,6 +323,28 @@ def test_a_websocket_ends_with_the_credential_that_opened_it(house, websocket, c
     assert frame == (8, (1008).to_bytes(2, "big"))
 
 
+def test_a_revoked_websocket_ends_though_its_client_goes_on(house, service, websocket):
+    """Whoever heeds no close frame is cut off soon, and the service hears nothing of what he says meanwhile."""
+    running = house.start()
+    talk = websocket()
+    talk.send(1, b"hello")
+    house.put_users(house.new_user())
+    running.reload()
+    while talk.receive()[0] == 1:
+        pass
+    talk.wire.settimeout(0.3)
+    began, open_still = time.monotonic(), True
+    while open_still and time.monotonic() - began < 10:
+        try:
+            talk.send(1, b"go on")
+            open_still = not ended(talk.wire)
+        except OSError:
+            open_still = False
+
+    assert not open_still
+    assert b"go on" not in b"".join(service.heard)
+
+
 def test_a_websocket_survives_a_reload_that_leaves_its_user_alone(house, websocket):
     """Other users come and go."""
     running = house.start()
