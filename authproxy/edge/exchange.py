@@ -3,6 +3,8 @@
 from http import HTTPStatus
 from typing import Final
 
+from typing_extensions import override
+
 from authproxy.edge.answer import answer_head, has_no_body, interim_head
 from authproxy.edge.client import Client
 from authproxy.edge.decide import has_too_many_tunnels
@@ -110,6 +112,10 @@ class Exchange(Outcome):
         if self._phase is not OVER:
             self._fail(failure, detail)
 
+    @override
+    def _give_up_waiting(self) -> None:
+        self._route.upstream.give_up(self)
+
     def send_body(self, payload: bytes, *, done: bool) -> None:
         """Pass a piece of the request's body on, framed our way."""
         facts = self.facts
@@ -121,6 +127,9 @@ class Exchange(Outcome):
         if self._connection is None:
             self._pending = self._pending or []
             self._pending.append(framed)
+            if done:
+                # From now on the line only tells that the client is gone.
+                self._line.unhold()
             return
         self._waits_to_continue = False
         self._connection.write(framed)

@@ -1,5 +1,6 @@
 """How an exchange ends: whole, failed, or given up by the client."""
 
+from abc import abstractmethod
 from typing import Final
 
 from authproxy import events
@@ -7,7 +8,7 @@ from authproxy.edge.client import Client
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.gate import is_repeatable
-from authproxy.edge.progress import ANSWERING, OVER, WAITING, Progress
+from authproxy.edge.progress import ANSWERING, CONNECTING, OVER, WAITING, Progress
 from authproxy.edge.record import record
 from authproxy.edge.refusal import refuse_for_upstream
 from authproxy.edge.services import Services
@@ -46,11 +47,17 @@ class Outcome(Ends):
 
     def discard(self) -> None:
         """Let go of the upstream without a word to the log."""
-        self._phase = OVER
         connection = self._connection
+        if self._phase is CONNECTING:
+            self._give_up_waiting()
+        self._phase = OVER
         self._release()
         if connection is not None:
             connection.abort()
+
+    @abstractmethod
+    def _give_up_waiting(self) -> None:
+        """Want no connection any more."""
 
     def _finish(self, now: float) -> None:
         """The answer is whole: connections back, one line in the log."""

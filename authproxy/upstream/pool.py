@@ -114,6 +114,10 @@ class Upstream:
             order.sort(key=lambda side: side is failed.home)
         self._connect(waiter, order, self.times.connect)
 
+    def give_up(self, waiter: Waiter) -> None:
+        """Let `waiter` wait no longer: whoever has gone keeps no place from others."""
+        self._queue.drop(waiter)
+
     def give_back(self, connection: UpstreamConnection, *, reusable: bool, now: float) -> None:
         """Take a connection back after a whole answer; `reusable` is the request's view, the connection has its own."""
         side = connection.home

@@ -44,6 +44,14 @@ class Queue:
         self._on_change(bool(self._waiting))
         return waiter, max(ends - self._clock(), 0.0)
 
+    def drop(self, waiter: Waiter) -> None:
+        """Take one out that waits no longer, if it is there."""
+        for place, (one, _) in enumerate(self._waiting):
+            if one is waiter:
+                del self._waiting[place]
+                self._on_change(bool(self._waiting))
+                return
+
     def late(self, now: float) -> Iterator[Waiter]:
         """Take those out whose time is over."""
         while self._waiting and self._waiting[0][1] <= now:

@@ -243,6 +243,31 @@ def test_a_service_that_takes_one_request_at_a_time_gets_one_at_a_time(house, na
     assert only.accepted == 1
 
 
+@pytest.mark.parametrize(("method", "body"), [("GET", None), ("POST", b"hello")])
+def test_a_client_that_went_away_while_it_waited_keeps_no_place(house, named, until, method, body):
+    """The next one waits in its place, and the service hears nothing of the one that went."""
+    only = named()
+    share(house, only.port, max_connections=1)
+    running = house.start()
+    waiting = 'authproxy_upstream_waiting_requests{upstream="legacy"}'
+    first, gone, next_one = house.client(), house.client(), house.client()
+    fields = {"Authorization": f"Bearer {house.user.token}"}
+    first.request("GET", "/slow/gate", headers=fields)
+    until(lambda: only.seen)
+    gone.request(method, "/who", body=body, headers=fields)
+    until(lambda: running.metric(waiting) == 1)
+    gone.close()
+    # Its time would be over after five seconds.
+    until(lambda: running.metric(waiting) == 0, seconds=3)
+    next_one.request("GET", "/who", headers=fields)
+    until(lambda: running.metric(waiting) == 1)
+    only.gate("gate").set()
+
+    with first, next_one:
+        assert [one.getresponse().status for one in (first, next_one)] == [200, 200]
+    assert [seen.path for seen in only.seen] == ["/slow/gate", "/who"]
+
+
 def test_a_reload_that_changes_nothing_keeps_what_is_known(house, named, until):
     """An unhealthy service does not become healthy by a signal."""
     first, second = named(), named()

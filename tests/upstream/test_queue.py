@@ -96,6 +96,28 @@ async def test_as_many_wait_as_are_served_and_no_more(world, full):
     assert pool.waiting == 2
 
 
+async def test_whoever_gives_up_keeps_no_place(world, full):
+    """The others move up; one that does not wait, or not any more, changes nothing."""
+    pool, first, _ = full
+    gone, stays, late = wait_for(pool), wait_for(pool), Waiter()
+    pool.give_up(late)
+    assert pool.waiting == 2
+    pool.give_up(gone)
+    pool.give_up(gone)
+    assert pool.waiting == 1
+    pool.connect(late)
+    assert pool.waiting == 2
+    pool.give_back(first, reusable=True, now=world.clock())
+    await asyncio.wait_for(stays.done.wait(), 5)
+
+    assert stays.connection is first
+    assert not gone.done.is_set()
+    pool.give_up(late)
+    assert pool.waiting == 0
+    pool.give_back(first, reusable=True, now=world.clock())
+    assert pool.take_idle() is first
+
+
 async def test_nobody_waits_longer_than_for_a_connection(world, full):
     """Those whose time is over are told so, at its very end."""
     pool, *_ = full
