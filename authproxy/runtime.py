@@ -149,6 +149,8 @@ class Listener:
     """The path that is answered here without credentials."""
     hsts: bytes | None = None
     """The whole line, with CRLF."""
+    demand: tuple[int, frozenset[bytes]] | None = None
+    """What is demanded of clients' certificates (`door.peer.demand_of`); None: there is no TLS."""
     redirect: Redirect | None = None
     """Where plain HTTP leads; such a listener has no routes of its own."""
     generation: int = 0

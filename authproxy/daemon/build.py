@@ -56,6 +56,8 @@ class Parts:
     spawn: Spawn
     previous: Mapping[str, tuple[object, Upstream]] = field(default_factory=dict)
     """The upstreams at work with what they were made from; an equal one is used on, with its connections."""
+    demands: Mapping[str, tuple[int, frozenset[bytes]]] = field(default_factory=dict)
+    """What each listener that speaks TLS demands of its clients' certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -260,6 +262,7 @@ def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], 
             reported=bool(settings.trusted_proxies),
         ),
         limits=limits,
+        demand=parts.demands.get(name),
         routes=tables[name],
         redirect=_redirect(settings, own, tables),
         times=Times(

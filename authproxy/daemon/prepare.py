@@ -12,6 +12,7 @@ from authproxy.daemon.build import Built, Parts, build
 from authproxy.daemon.catalogs import Opened, open_catalogs
 from authproxy.daemon.material import Material, Sources, read_keystores, read_truststores, server_contexts
 from authproxy.door.contexts import Contexts
+from authproxy.door.peer import demand_of
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
 from authproxy.upstream.means import Spawn
@@ -83,6 +84,7 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         stats=workshop.stats,
         spawn=workshop.spawn,
         previous=before.built.upstreams if before is not None else {},
+        demands={name: demand_of(one.default) for name, one in contexts.items()},
     )
     return Prepared(
         sources=inputs.sources,

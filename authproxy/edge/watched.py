@@ -13,11 +13,14 @@ from typing import Final
 
 from typing_extensions import override
 
+from authproxy.door.peer import still_meets
 from authproxy.edge.carrier import Carrier
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.phase import BODY, Phase
 from authproxy.edge.refusal import Refusal
+from authproxy.edge.tunnel import Tunnel
+from authproxy.runtime import Listener, Runtime
 
 # Apache's RequestReadTimeout: so long is free, then every byte buys its share of a second.
 _FREE: Final = 20.0
@@ -32,7 +35,17 @@ _JITTER: Final = 1000
 class Watched(Carrier):
     """A carrier whose client is watched."""
 
-    __slots__ = ("_ends", "_excused", "_looked", "_next_look", "_taken", "_taken_at", "_watched", "requests_left")
+    __slots__ = (
+        "_ends",
+        "_excused",
+        "_is_unwelcome",
+        "_looked",
+        "_next_look",
+        "_taken",
+        "_taken_at",
+        "_watched",
+        "requests_left",
+    )
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -53,6 +66,28 @@ class Watched(Carrier):
             self.requests_left = listener.requests
             self._ends += listener.times.connection_life * (1 + secrets.randbelow(_JITTER) / (10 * _JITTER))
         super().connection_made(transport)
+
+    @override
+    def recheck(self) -> None:
+        """End a connection too whose client's certificate would not be accepted now."""
+        runtime = self._services.current.runtime
+        if runtime is not self._runtime:
+            self._renew(runtime)
+        if not self._is_unwelcome:
+            super().recheck()
+        elif isinstance(self._work, Tunnel):
+            self._work.end("revoked")
+        else:
+            self.drain()
+
+    @override
+    def _renew(self, runtime: Runtime) -> Listener | None:
+        listener = super()._renew(runtime)
+        self._is_unwelcome = listener is not None and not still_meets(self.line.transport, listener.demand)
+        if self._is_unwelcome:
+            # A reload has changed whose certificates count, and its handshake did not meet that.
+            self._current = None
+        return self._current
 
     @override
     def watch(self, now: float) -> None:

@@ -1,6 +1,7 @@
 """Who may shake hands, and which certificate is shown to whom."""
 
 import contextlib
+import http.client
 import socket
 import ssl
 import subprocess
@@ -160,6 +161,36 @@ def test_an_optional_certificate_may_be_missing_but_not_wrong(house, pki):
             assert client.ask("/", house.user).status == 200
             assert client.ask("/").status == 401
     assert refused(house, pki.client("stranger", pki.other)) == "TLSV1_ALERT_UNKNOWN_CA"
+
+
+@pytest.mark.parametrize("change", ["other authority", "required"])
+def test_a_kept_connection_ends_with_the_trust_it_was_made_by(house, pki, change):
+    """Whoever could not connect now is served no longer; whoever could goes on undisturbed."""
+    own, stranger = pki.other, pki.root
+    rules = {"mode": "required", "trust": "clients"}
+    shows = pki.client("somebody", own)
+    if change == "required":
+        rules["mode"], shows = "optional", None
+    house.put("clients.pem", own.certificate_pem())
+    house.config["truststores"]["clients"] = {"file": "clients.pem"}
+    house.config["listeners"]["public"]["client_certificates"] = rules
+    running = house.start()
+    with house.client(shows=shows) as kept, house.client(shows=shows) as idle:
+        assert kept.ask("/", house.user).status == idle.ask("/", house.user).status == 200
+        house.put("clients.pem", own.certificate_pem() + stranger.certificate_pem())
+        running.reload()
+        assert kept.ask("/", house.user).status == 200
+        if change == "required":
+            rules["mode"] = "required"
+            house.save()
+        else:
+            house.put("clients.pem", stranger.certificate_pem())
+        running.reload()
+        idle.wire.settimeout(5)
+        assert idle.wire.recv(1) == b""
+        kept.auto_open = 0
+        with pytest.raises((OSError, http.client.HTTPException)):
+            kept.ask("/", house.user)
 
 
 def test_each_listener_has_its_own_demands(house, pki, free_port):
