@@ -170,6 +170,8 @@ class Arrival:
         self._transport.shake(self._first)
 
     def _shaken(self, transport: TlsTransport, error: Exception | None) -> None:
+        # The transport holds who it tells: with both ends held, neither would be freed but by the collector.
+        self._transport = None
         if error is None:
             self._settle(transport)
         elif not self._is_over:

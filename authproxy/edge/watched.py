@@ -25,7 +25,7 @@ from authproxy.runtime import Listener, Runtime
 # Apache's RequestReadTimeout: so long is free, then every byte buys its share of a second.
 _FREE: Final = 20.0
 # How often within its time a client that takes nothing is looked at.
-_LOOKS: Final = 6
+_LOOKS: Final = 30
 # How often, while the last answer goes out on a connection that is closing.
 _LAST_LOOK: Final = 1.0
 # Connections that were made together, as after a restart, need not end together.

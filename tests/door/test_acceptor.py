@@ -2,8 +2,10 @@
 
 import asyncio
 import errno
+import gc
 import socket
 import ssl
+import weakref
 from ipaddress import ip_network
 
 import pytest
@@ -467,5 +469,30 @@ def test_without_descriptors_the_others_wait(run):
         assert house.reports == [("", "exhausted", "Too many open files")]
         sock.close()
         await house.empty()
+
+    run(scene())
+
+
+def test_a_connection_that_has_ended_is_freed_at_once(run, material, contexts):
+    """Without the collector, which may not come for hours: ten thousand of them are hundreds of megabytes."""
+
+    async def scene():
+        house = House(contexts)
+        peer = await shaken(await house.call(), material)
+        await peer.send(b"hello")
+        await house.until(lambda: house.protocols)
+        protocol, _ = house.protocols.pop()
+        await protocol.heard_of("data")
+        left = weakref.ref(protocol.transport.get_extra_info("ssl_object"))
+        gc.collect()
+        gc.disable()
+        try:
+            peer.plain.close()
+            await house.empty()
+            # What it was told holds the frames in which it went wrong.
+            del protocol.transport, protocol.lost
+            await house.until(lambda: left() is None)
+        finally:
+            gc.enable()
 
     run(scene())
