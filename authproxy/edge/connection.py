@@ -216,6 +216,8 @@ class ClientConnection(Watched):
         self._work = exchange = Exchange(self, self._services, facts, route)
         if self._body is None:
             exchange.start(block)
+            # The catalog's time is not the upstream's.
+            self.line.deadline += self._services.monotonic() - facts.started
         else:
             self._begin_body(exchange, block)
 
