@@ -1,5 +1,6 @@
 """Ask, judge, admit: both sides of every boundary."""
 
+import re
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from ipaddress import ip_network
@@ -25,7 +26,7 @@ from authproxy.core.match import Match
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId
 from authproxy.core.secret import Secret
-from authproxy.core.token import Token, generate
+from authproxy.core.token import SHAPE, Token, generate
 
 NOW = datetime(2026, 7, 1, tzinfo=UTC)
 TICK = timedelta(microseconds=1)
@@ -205,3 +206,16 @@ def test_a_zone_index_is_no_part_of_an_address(text):
     parsed = read_address(text)
 
     assert parsed is None or "%" not in str(parsed)
+
+
+@pytest.mark.parametrize("prefix", ["svc", "SVC", "web"])
+@pytest.mark.parametrize("last", ["", "a"])
+def test_what_a_pattern_has_taken_apart_is_asked_the_same(prefix, last):
+    """The quick way through heads hands over the parts of a token; a wrong checksum or prefix is told all the same."""
+    text = generate(prefix, 3, USER, SECRET).encode()
+    text = text[:-1] + last.encode() if last else text
+    found = re.fullmatch(SHAPE, text)
+    assert found is not None
+    parts = found["prefix"], found["version"], found["payload"]
+
+    assert ask(RULES, b"Bearer " + text, parts) == ask(RULES, b"Bearer " + text)

@@ -100,3 +100,14 @@ def test_a_prefix_is_matched_by_whole_segments(pattern, path, found):
 def test_no_routes_lead_nowhere():
     """No route, no way through."""
     assert RouteTable([]).find("x", b"/") is NoRoute.UNKNOWN_HOST
+
+
+@pytest.mark.parametrize(
+    ("host", "known"), [("a.test", True), ("x.b.test", True), ("b.test", False), ("c.test", False), ("", False)]
+)
+def test_a_host_is_known_when_a_route_is_for_it(host, known):
+    """Whatever the path; without a host every host is."""
+    routes = [(Pattern("a.test", "/deep/below"), "exact"), (Pattern("*.b.test", "/"), "wildcard")]
+
+    assert RouteTable(routes).knows(host) is known
+    assert RouteTable([*routes, (Pattern(None, "/"), "any")]).knows(host)

@@ -56,4 +56,6 @@ def test_counters_are_the_same_every_time():
     assert stats.route("a", "z") is stats.route("a", "z")
     assert stats.route("a", "z") is not stats.route("a", "")
     assert stats.upstream("a") is stats.upstream("a")
+    assert stats.upstream("a").endpoint("b:1") is stats.upstream("a").endpoint("b:1")
+    assert stats.upstream("a").endpoint("b:1") is not stats.upstream("a").endpoint("b:2")
     assert stats.listener("a") is stats.listener("a")

@@ -1,7 +1,9 @@
 """What each user has open."""
 
-from authproxy.core.record import UserId
-from authproxy.core.tally import Tally
+from authproxy.core.decision import Allow
+from authproxy.core.match import Match
+from authproxy.core.record import TokenRecord, UserId
+from authproxy.core.tally import Tally, owner_of
 
 ALICE = ("api", UserId(b"a" * 16))
 ELSEWHERE = ("web", UserId(b"a" * 16))
@@ -29,3 +31,12 @@ def test_a_count_never_falls_below_none():
     tally.add(ALICE)
 
     assert tally.of(ALICE) == 1
+
+
+def test_an_owner_is_a_user_of_a_zone():
+    """The same id in another zone is somebody else."""
+    record = TokenRecord(user_id=ALICE[1], rotation_version=1, hash=bytes(64))
+    allow = Allow(record, "web", "token", 1, Match.PRIMARY, "pepper")
+
+    assert owner_of(allow) == ELSEWHERE
+    assert owner_of(allow) != ALICE
