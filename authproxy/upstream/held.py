@@ -74,7 +74,7 @@ class Held(asyncio.Protocol):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """The handshake is done, chain and name are verified."""
-        # uvloop's TLS transport is no subclass of asyncio.Transport, yet has all of its methods.
+        # asyncio's annotation is the looser one; what comes is always a transport for both directions.
         self._transport = cast("asyncio.Transport", transport)
         self.write = self._transport.write
 
