@@ -445,6 +445,10 @@ class Running:
             if event in (None, line["event"]) and all(line.get(name) == value for name, value in facts.items())
         ]  # fmt: skip
 
+    def told(self, event: str, since: int = 0, **facts: object) -> list[dict[str, Any]]:
+        """The same, waited for: what the client or the metrics show may be seen before its line has come through the pipe."""
+        return until(lambda: self.events(event, since, **facts), what=f"the event {event}")
+
     def mark(self) -> int:
         return len(self._said["stderr"])
 

@@ -131,8 +131,8 @@ def test_everything_in_progress_ends_well(house, service, websocket, until):
     assert answer.headers["Connection"] == "close"
     assert stream.result().body == b"data: first\n\ndata: second\n\n"
     assert running.wait(3) == 0
-    assert running.events("proxy.draining")
-    assert [line["cut"] for line in running.events("proxy.stopped")] == [0]
+    assert running.told("proxy.draining")
+    assert [line["cut"] for line in running.told("proxy.stopped")] == [0]
 
 
 def test_every_request_of_the_drain_is_in_the_access_log(house, service, until):

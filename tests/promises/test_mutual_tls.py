@@ -69,7 +69,7 @@ def test_openssl_with_a_stranger_s_certificate_is_told_why(demanding, pki, s_cli
     assert "alert unknown ca" in said
     assert "HTTP/1.1" not in said
     assert running.metric('authproxy_handshakes_total{listener="public",result="certificate-refused"}') == 1
-    assert running.events("handshake.failed")
+    assert running.told("handshake.failed")
 
 
 def test_a_server_s_certificate_is_no_client_s(demanding, pki, s_client):

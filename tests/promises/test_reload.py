@@ -171,7 +171,7 @@ def test_a_bad_certificate_keeps_the_old_one_and_delays_no_revocation(house, bre
         assert kept.ask("/", newcomer).status == 200
         assert kept.wire is wire
     assert shown(house) == before
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "config"
     assert line["level"] == "error"
     assert breakage.file in line["error"]
@@ -244,7 +244,7 @@ def test_a_name_added_for_a_certificate_that_lacks_it_is_rejected(house, capsys)
     house.save()
     mark = running.reload()
 
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "config"
     assert "other.test" in line["error"]
 
@@ -279,7 +279,7 @@ def test_an_unreadable_configuration_keeps_the_old_one(house, spoil, words):
 
         assert kept.ask("/", newcomer).status == 200
         assert kept.ask("/", house.user).status == 401
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "config"
     assert words in line["error"]
     assert "\n" not in line["error"]
@@ -382,7 +382,7 @@ def test_listeners_come_and_go(house, free_port, until):
         until(lambda: house.refuses(second), 2.0, "the removed listener is closed")
         assert kept.ask("/", house.user).status == 200
     assert [line["bind"] for line in running.events("listener.opened")][1:] == [f"127.0.0.1:{second}"]
-    assert [line["bind"] for line in running.events("listener.closed")] == [f"127.0.0.1:{second}"]
+    assert [line["bind"] for line in running.told("listener.closed")] == [f"127.0.0.1:{second}"]
 
 
 def test_a_connection_of_a_removed_listener_gets_nothing_more(house, free_port):
@@ -427,7 +427,7 @@ def test_a_taken_port_at_reload_changes_nothing(house, free_port):
     with socket.create_server(("127.0.0.1", port)):
         mark = running.reload()
 
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "config"
     assert f"127.0.0.1:{port}" in line["error"]
     answer = house.ask("/", house.user)
@@ -491,7 +491,7 @@ def test_bad_trust_keeps_the_old(house, content):
 
     assert passes(house, good)
     assert not passes(house, None)
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "trust"
     assert "clients.pem" in line["error"]
 
@@ -506,7 +506,7 @@ def test_a_garbled_token_file_keeps_the_old_rows(house):
 
     assert house.ask("/", house.user).status == 200
     assert shown(house) == der(fresh)
-    [line] = running.events("reload.rejected", since=mark)
+    [line] = running.told("reload.rejected", since=mark)
     assert line["part"] == "catalog:users"
     assert "tokens.yaml:" in line["error"]
     assert running.metric('authproxy_config_last_reload_success{part="catalog:users"}') == 0
@@ -533,7 +533,7 @@ def test_a_bad_row_disables_its_user_only(house):
     mark = running.reload()
 
     assert [house.ask("/", user).status for user in (house.user, spoilt, newcomer)] == [200, 401, 200]
-    [line] = running.events("catalog.row_rejected", since=mark)
+    [line] = running.told("catalog.row_rejected", since=mark)
     assert "rotation_version" in line["error"]
     assert running.metric('authproxy_catalog_rejected_rows{catalog="users"}') == 1
     assert running.metric('authproxy_catalog_records{catalog="users"}') == 2
@@ -555,7 +555,7 @@ def test_a_polled_token_file_needs_no_signal(house, until):
         polled = time.monotonic()
         until(lambda: time.monotonic() - polled > 2.5, what="two more polls")
 
-        assert len(running.events("reload.rejected", since=mark)) == 1
+        assert len(running.told("reload.rejected", since=mark)) == 1
         assert kept.ask("/", newcomer).status == 200
 
 

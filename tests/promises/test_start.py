@@ -117,9 +117,9 @@ def test_a_good_start_serves_and_says_so_once(house):
     assert answer.status == 200
     assert answer.json()["path"] == "/hello?x=1"
     assert answer.json()["headers"]["X-Authproxy-User"] == house.user.user_id
-    assert len(running.events("proxy.started")) == 1
-    assert running.events("proxy.started")[0]["listeners"] == ["public"]
-    assert [line["bind"] for line in running.events("listener.opened")] == [f"127.0.0.1:{house.port}"]
+    assert len(running.told("proxy.started")) == 1
+    assert running.told("proxy.started")[0]["listeners"] == ["public"]
+    assert [line["bind"] for line in running.told("listener.opened")] == [f"127.0.0.1:{house.port}"]
     assert [line for line in running.events() if line["level"] == "error"] == []
     assert running.ops("/livez").status == 200
     assert json.loads(running.ops("/status").body)["stage"] == "serving"
@@ -196,6 +196,6 @@ def test_a_bad_row_does_not_stop_the_start(house):
 
     assert house.ask("/", house.user).status == 200
     assert house.ask("/", spoilt).status == 401
-    [line] = running.events("catalog.row_rejected")
+    [line] = running.told("catalog.row_rejected")
     assert "tokens.yaml:" in line["error"]
     assert "hash" in line["error"]

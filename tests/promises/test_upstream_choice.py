@@ -77,7 +77,7 @@ def test_a_dead_service_costs_no_request(house, named, free_port):
     running = house.start()
 
     assert ask_all(house, 20) == {alive.port: 20}
-    (line,) = running.events("upstream.endpoint_ejected")
+    (line,) = running.told("upstream.endpoint_ejected")
     assert (line["upstream"], line["endpoint"], line["level"]) == ("legacy", f"127.0.0.1:{dead}", "warning")
     assert running.metric(endpoint("ejected", dead)) == 1
     assert running.metric(endpoint("ejected", alive.port)) == 0
@@ -177,7 +177,7 @@ def test_an_unhealthy_service_gets_no_requests_until_it_is_healthy(house, named,
     until(lambda: running.events("upstream.endpoint_healthy"))
     assert set(ask_all(house, 4)) == {first.port, second.port}
 
-    assert len(running.events("upstream.endpoint_unhealthy")) == 1
+    assert len(running.told("upstream.endpoint_unhealthy")) == 1
     assert all(check["Host"] == f"127.0.0.1:{first.port}" for check in first.checks)
     assert not any(name in check for check in first.checks for name in ("Authorization", "X-Authproxy-User"))
 
