@@ -42,6 +42,10 @@ class MaterialError(AuthproxyError):
         self.problem = problem
 
 
+class UnreadableCertificate(AuthproxyError):
+    """A peer's certificate, or something in it, cannot be read: whoever shows it is nobody, and is refused."""
+
+
 class DependencyError(AuthproxyError):
     """Something outside this process that a request needs did not do its part."""
 

@@ -4,6 +4,7 @@
     check(keystore, role, now, names)                  may it be used?
     server_context, client_context                     built whole from memory, never changed afterwards
     self_test(context, keystore)                       does it shake hands?
+    certificate_names(der)                             whom does a peer's certificate name?
 
 Everything here may block; a running proxy calls it in a thread.
 """
@@ -13,6 +14,7 @@ from authproxy.keystore.combined import load_text
 from authproxy.keystore.context import ClientCertificates, ClientMode, client_context, server_context
 from authproxy.keystore.load import load_file, load_pem_pair
 from authproxy.keystore.model import Keystore, Role, covers, fingerprint
+from authproxy.keystore.names import certificate_names
 from authproxy.keystore.selftest import self_test
 from authproxy.keystore.trust import Truststore, load_truststore
 
@@ -22,6 +24,7 @@ __all__ = [
     "Keystore",
     "Role",
     "Truststore",
+    "certificate_names",
     "check",
     "client_context",
     "covers",
