@@ -26,25 +26,27 @@ class AccessLog:
         """Whether anybody reads it."""
         self.write = write
         self._lines: list[bytes] = []
-        self._moment = 0
+        self._moment = -1
+        """The millisecond, monotonic, that `_stamp` is of."""
         self._second = 0
         self._whole = b""
         self._stamp = b""
 
     def add(  # noqa: PLR0913, PLR0917  # what a line says, on the hot path without a tuple around it
-        self, facts: Facts, event: str, status: int, duration: float, waited: float, reason: str, detail: str
+        self, facts: Facts, event: str, status: int, now: float, reason: str, detail: str
     ) -> None:
-        """Append the line of a request; it is written within a fraction of a second.
+        """Append the line of a request that ended at `now` (monotonic); it is written within a fraction of a second.
 
-        `duration`: seconds in all; `waited`: until the head of the upstream's answer, 0 when there was none;
         `reason` is empty when all went well.
         """
         # Every value that a client chooses is either restricted by the grammar to bytes that JSON takes as they are
         # (method, host, request id) or escaped (path); the rest comes from the configuration or the catalog.
-        moment = int(time.time() * 1000)  # noqa: TID251  # the line says when, and nothing is decided on it
+        moment = int(now * 1000)
         if moment != self._moment:
-            self._tell_time(moment)
+            self._moment = moment
+            self._tell_time()
         head, route, allow = facts.request, facts.route, facts.allow
+        started, answered = facts.started, facts.answered_at
         path = head.path
         if len(path) > _MAX_PATH or b'"' in path or b"\\" in path:
             path = path[:_MAX_PATH].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
@@ -52,7 +54,8 @@ class AccessLog:
         lines.append(
             _LINE % (
                 self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, head.method,
-                head.host, path, status, duration * 1e3, waited * 1e3, facts.received, facts.sent,
+                head.host, path, status, _MS[int((now - started) * 1e5)],
+                _MS[int((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
                 _NO_ROUTE if route is None else route.log_facts,
                 facts.user.encode() if allow is None else allow.record.user_id_header,
                 _why(reason, detail) if reason else b"",
@@ -61,10 +64,10 @@ class AccessLog:
         if len(lines) > _FLUSH_LINES:
             self.flush()
 
-    def _tell_time(self, moment: int) -> None:
-        """Spell a new millisecond; `moment` is one since the epoch, UTC."""
-        self._moment = moment
-        second, thousandth = divmod(moment, 1000)
+    def _tell_time(self) -> None:
+        """Spell what the wall clock says, once in a millisecond."""
+        now = time.time()  # noqa: TID251  # the line says when, and nothing is decided on it
+        second, thousandth = divmod(int(now * 1000), 1000)
         if second != self._second:
             self._second = second
             self._whole = time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(second)).encode()
@@ -82,8 +85,23 @@ def _why(reason: str, detail: str) -> bytes:
     return text.encode("ascii", "replace")
 
 
+class _Milliseconds(dict[int, bytes]):
+    """Hundredths of a millisecond, spelled as milliseconds.
+
+    The usual ones are spelled once: to format two floats takes as long as all the rest of the line.
+    """
+
+    def __missing__(self, hundredths: int) -> bytes:
+        spelled = b"%d.%02d" % divmod(hundredths, 100)
+        if hundredths < _MOST_SPELLED:
+            self[hundredths] = spelled
+        return spelled
+
+
+_MOST_SPELLED: Final = 5000
+_MS: Final = _Milliseconds()
 _NO_ROUTE: Final = b'"zone":"","route":"","upstream":""'
 _LINE: Final = (
     b'{"time":"%b","event":"%b","request_id":"%b",%b,"client":"%b","method":"%b","host":"%b","path":"%b",'
-    b'"status":%d,"duration_ms":%.2f,"upstream_ms":%.2f,"received":%d,"sent":%d,%b,"user_id":"%b"%b}\n'
+    b'"status":%d,"duration_ms":%b,"upstream_ms":%b,"received":%d,"sent":%d,%b,"user_id":"%b"%b}\n'
 )

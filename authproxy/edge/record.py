@@ -12,14 +12,12 @@ def record(  # noqa: PLR0913, PLR0917  # how a request ended, on the hot path wi
     `now` is monotonic; `reason` is empty when all went well, `detail` is for the log only.
     """
     route = facts.route
-    duration = now - facts.started
     stats = services.stats.unrouted if route is None else route.stats
     stats.statuses[status] += 1
-    stats.duration.add(duration)
-    waited = 0.0
+    started = facts.started
+    stats.duration.add(now - started)
     if facts.answered_at:
-        waited = facts.answered_at - facts.started
-        stats.upstream.add(waited)
+        stats.upstream.add(facts.answered_at - started)
     stats.sent_bytes += facts.sent
     if facts.received:
         stats.received_bytes += facts.received
@@ -27,4 +25,4 @@ def record(  # noqa: PLR0913, PLR0917  # how a request ended, on the hot path wi
         stats.reasons[reason] += 1
     journal = services.journal
     if journal.on:
-        journal.add(facts, event, status, duration, waited, reason, detail)
+        journal.add(facts, event, status, now, reason, detail)

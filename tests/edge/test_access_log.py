@@ -1,0 +1,72 @@
+"""The access log's line: numbers that a program can read, and the time that the wall clock shows."""
+
+import json
+import time
+from datetime import UTC, datetime
+from types import SimpleNamespace
+from typing import Any, cast
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from authproxy.edge.access_log import AccessLog
+from authproxy.edge.facts import Facts
+from authproxy.http1.request import RequestHead
+
+
+def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a") -> Facts:
+    """Return the facts of a request without a route."""
+    listener = SimpleNamespace(log_facts=b'"listener":"public","generation":1')
+    head = RequestHead(b"GET", path, path, b"localhost")
+    made = Facts(cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started)
+    made.answered_at = answered_at
+    return made
+
+
+def line(one: Facts, now: float) -> dict[str, Any]:
+    """Return the line of a request that ended at `now`, read as JSON."""
+    written: list[bytes] = []
+    log = AccessLog(written.append)
+    log.add(one, "request.forwarded", 200, now, "", "")
+    log.flush()
+    return cast("dict[str, Any]", json.loads(b"".join(written)))
+
+
+@given(started=st.floats(0.0, 1e9), lasted=st.floats(0.0, 1e5), share=st.floats(0.0, 1.0))
+def test_durations_are_numbers_of_milliseconds(started: float, lasted: float, share: float) -> None:
+    """To a hundredth, cut off."""
+    now, answered = started + lasted, started + lasted * share
+    told = line(facts(started, answered), now)
+
+    assert told["duration_ms"] == pytest.approx((now - started) * 1e3, abs=0.0101)
+    assert told["upstream_ms"] == pytest.approx((answered - started) * 1e3 if answered else 0.0, abs=0.0101)
+
+
+def test_without_an_answer_nothing_was_waited_for() -> None:
+    """`upstream_ms` is 0 then."""
+    assert line(facts(5.0), 5.25)["upstream_ms"] == 0
+    assert line(facts(5.0), 5.25)["duration_ms"] == 250
+
+
+def test_the_line_says_when_by_the_wall_clock() -> None:
+    """In UTC, to the millisecond, whatever the monotonic clock says."""
+    before = time.time()
+    told = datetime.fromisoformat(line(facts(1.0), 1.5)["time"])
+
+    assert told.tzinfo is UTC
+    assert before - 0.001 <= told.timestamp() <= time.time()
+
+
+def test_a_later_line_tells_a_later_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The clock is read once in a millisecond, and again in the next."""
+    written: list[bytes] = []
+    log = AccessLog(written.append)
+    for wall, now in ((100.0, 7.0), (100.5, 7.0004), (161.25, 7.001)):
+        monkeypatch.setattr(time, "time", lambda wall=wall: wall)
+        log.add(facts(1.0), "request.forwarded", 200, now, "", "")
+    log.flush()
+
+    assert [json.loads(one)["time"] for one in b"".join(written).splitlines()] == [
+        "1970-01-01T00:01:40.000Z", "1970-01-01T00:01:40.000Z", "1970-01-01T00:02:41.250Z",
+    ]  # fmt: skip
