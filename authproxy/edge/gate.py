@@ -39,14 +39,15 @@ def accepted_id(value: bytes | None) -> bytes | None:
 def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
-    if not head.is_usual and method in NEVER:
-        return Refusal(status=405, reason="method-never-allowed")
     decoded, unusual = head.path, _USUAL
-    if worth_a_look(decoded) is not None:
-        path = read_path(decoded)
-        if path is None:
-            return Refusal(status=400, reason="ambiguous-path")
-        decoded, unusual = path
+    if not head.is_usual:
+        if method in NEVER:
+            return Refusal(status=405, reason="method-never-allowed")
+        if worth_a_look(decoded) is not None:
+            path = read_path(decoded)
+            if path is None:
+                return Refusal(status=400, reason="ambiguous-path")
+            decoded, unusual = path
     route: Route | NoRoute | None = listener.routes.catch_all
     if route is None:
         route = listener.routes.find(_HOSTS.get(head.host) or fold_host(head.host), decoded)

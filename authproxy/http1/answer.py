@@ -111,9 +111,9 @@ class AnswerReader:
         self.end = end = found.end()
         if end > _LARGEST:
             return None
-        status, length = found.group(*usual.wanted)
-        runs = usual.runs
-        passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
+        status, length, passed = found.group(*usual.wanted)
+        if not usual.is_one_run:
+            passed = b"".join([found[run] for run in usual.runs])
         number = int(status)
         if not length:
             return AnswerHead(number, passed)

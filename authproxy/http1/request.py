@@ -68,10 +68,10 @@ class RequestReader:
         self.end = end = found.end()
         if end > self._small:
             return None
-        method, target, path, host, authorization, prefix, version, payload = found.group(*usual.wanted)
-        runs = usual.runs
-        passed = found[runs[0]] if len(runs) == 1 else b"".join([found[run] for run in runs])
-        head = RequestHead(method, target, path, host, passed, not usual.has_more)
+        method, target, path, plain, host, authorization, prefix, version, payload, passed = found.group(*usual.wanted)
+        if not usual.is_one_run:
+            passed = b"".join([found[run] for run in usual.runs])
+        head = RequestHead(method, target, path, host, passed, plain == path and not usual.has_more)
         if authorization:
             head.authorization = authorization
             head.token = prefix, version, payload

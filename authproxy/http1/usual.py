@@ -34,9 +34,11 @@ _OWS: Final = rb"[ \t]*+"
 _LENGTH: Final = _OWS + rb"(?P<length>[0-9]{1,18}+)" + _OWS
 _KEEP_ALIVE: Final = _OWS + rb"[Kk]eep-[Aa]live"
 
+# Segments of a path in which `core.path.worth_a_look` finds nothing.
+_PLAIN: Final = rb"(?:/[!\"$&-\-0-:<=>@-\[\]-~][!\"$&-.0-:<=>@-\[\]-~]*+)*+/?+"
 REQUEST_START: Final = (
     rb"(?P<method>GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) "
-    rb"(?P<target>(?P<path>/[!\"$->@-~]*+)(?:\?[!\"$-~]*+)?+) HTTP/1\.1"
+    rb"(?P<target>(?P<path>(?=/)(?P<plain>" + _PLAIN + rb")[!\"$->@-~]*+)(?:\?[!\"$-~]*+)?+) HTTP/1\.1"
 )
 ANSWER_START: Final = rb"HTTP/1\.1 (?P<status>[1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+"
 
@@ -85,7 +87,7 @@ def request_grammar(*, reported: bool) -> Grammar:
         start=REQUEST_START,
         fields=_REQUEST_FIELDS if reported else _REQUEST_FIELDS | _REPORTED_FIELDS,
         passed=frozenset({names.PASS, names.CONTENT_TYPE}),
-        wanted=("method", "target", "path", "host", "authorization", "prefix", "version", "payload"),
+        wanted=("method", "target", "path", "plain", "host", "authorization", "prefix", "version", "payload"),
         more=("length", "cookie"),
     )
 
@@ -102,7 +104,7 @@ ANSWER_GRAMMAR: Final = Grammar(
 class Usual:
     """Takes heads of one shape."""
 
-    __slots__ = ("has_cookie", "has_more", "match", "more", "runs", "wanted")
+    __slots__ = ("has_cookie", "has_more", "is_one_run", "match", "more", "runs", "wanted")
 
     def __init__(self, grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
         """`sequence`: the field names as they stand; `kinds`: what `core.names` says of each."""
@@ -121,13 +123,19 @@ class Usual:
         self.match = compiled.match
         """Matches a head with its empty line; what stands behind it is not looked at."""
         self.wanted = tuple(groups.get(group, groups["none"]) for group in grammar.wanted)
-        """The numbers of the groups that the reader always asks for."""
+        """The numbers of the groups that the reader always asks for, that of the lines that pass as the last."""
         self.more = tuple(groups.get(group, groups["none"]) for group in grammar.more)
         """And of those that few heads have."""
         self.has_more = any(group in groups for group in grammar.more)
         self.has_cookie = "cookie" in groups
         self.runs = tuple(groups[run] for run in runs)
         """The lines that pass, each with CRLF before it."""
+        self.is_one_run = len(runs) == 1
+        if self.is_one_run:
+            self.wanted += self.runs
+        else:
+            # Whoever asks puts them together, and gets nothing in this place.
+            self.wanted += (groups["none"],)
 
 
 class Habits:

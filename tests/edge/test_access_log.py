@@ -19,7 +19,9 @@ def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a") -> Fact
     """Return the facts of a request without a route."""
     listener = SimpleNamespace(log_facts=b'"listener":"public","generation":1')
     head = RequestHead(b"GET", path, path, b"localhost")
-    made = Facts(cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started)
+    made = Facts(
+        cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started
+    )
     made.answered_at = answered_at
     return made
 

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 
 from authproxy.core.bearer import token_of
 from authproxy.core.names import RequestNames
+from authproxy.core.path import worth_a_look
 from authproxy.core.token import assemble, parse
 from authproxy.http1.answer import AnswerHead, AnswerReader
 from authproxy.http1.request import HeadLimits, Malformed, RequestHead, RequestReader
@@ -313,3 +314,18 @@ def test_no_head_takes_long(head):
         best = min(best, time.perf_counter() - begun)
 
     assert best < 0.005
+
+
+@given(
+    path=st.lists(
+        st.sampled_from([b"/", b"a", b".", b"%", b";", b"\\", b"~", b"!", b":", b"[", b"2f", b"-"]), max_size=8
+    )
+)
+def test_a_path_is_usual_when_there_is_nothing_in_it_to_look_at(path):
+    """And only then: the gate does not look again."""
+    text = b"/" + b"".join(path)
+    head = READERS[False].take(b"GET %b?x HTTP/1.1\r\nHost: a.test\r\n\r\n" % text)
+
+    assert head is not None
+    assert head.path == text
+    assert head.is_usual is (worth_a_look(text) is None)
