@@ -36,7 +36,7 @@ def accepted_id(value: bytes | None) -> bytes | None:
     return value if value is not None and _REQUEST_ID(value) is not None else None
 
 
-def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # every step may refuse
+def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # noqa: C901  # every step may refuse
     """Return the route of a request, or why there is none."""
     method = head.method
     decoded, unusual = head.path, _USUAL

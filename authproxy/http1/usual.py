@@ -131,11 +131,8 @@ class Usual:
         self.runs = tuple(groups[run] for run in runs)
         """The lines that pass, each with CRLF before it."""
         self.is_one_run = len(runs) == 1
-        if self.is_one_run:
-            self.wanted += self.runs
-        else:
-            # Whoever asks puts them together, and gets nothing in this place.
-            self.wanted += (groups["none"],)
+        # Where there are several, whoever asks puts them together, and gets nothing in this place.
+        self.wanted += self.runs if self.is_one_run else (groups["none"],)
 
 
 class Habits:
