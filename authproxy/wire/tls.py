@@ -15,7 +15,8 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.plain import BUFFER, BULK, SocketTransport
+from authproxy.wire.handshake import Handshake
+from authproxy.wire.plain import BUFFER, BULK
 from authproxy.wire.sending import Bytes
 
 _VIEW: Final = memoryview(BUFFER)
@@ -27,14 +28,14 @@ _BURST: Final = 64 * 1024
 _CLEAN: Final = EOFError()
 
 
-class TlsTransport(SocketTransport):
+class TlsTransport(Handshake):
     """Shakes hands, then carries a protocol.
 
     `shaken` is called once: with None when it may `begin`, or with what went wrong, and an alert has told the peer.
     """
 
     __slots__ = (
-        "_behind", "_decrypt", "_encrypt", "_has_part", "_incoming", "_is_shaken", "_outgoing", "_put", "_session", "_shaken",
+        "_behind", "_decrypt", "_encrypt", "_has_part", "_shaken",
     )  # fmt: skip
 
     def __init__(
@@ -47,34 +48,20 @@ class TlsTransport(SocketTransport):
         server_name: str | None = None,
     ) -> None:
         """`server_name`: whom the server's certificate must name, for the client's side; None for the server's."""
-        super().__init__(loop, wire, lingering=server_name is None)
-        if server_name is not None and not (server_name and context.check_hostname):
-            # An empty name would silently switch the check off.
-            raise ssl.SSLError("no server name to verify")
-        self._incoming = ssl.MemoryBIO()
-        self._outgoing = ssl.MemoryBIO()
-        self._session = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
-        )
+        super().__init__(loop, wire, context, server_name)
         # `SSLObject.read` and `write` are Python code that calls these; where a later Python has no such attribute, they serve.
         engine = getattr(self._session, "_sslobj", self._session)
-        self._put = self._incoming.write
-        self._take = self._outgoing.read
         self._decrypt: Callable[[int], bytes] = engine.read
         self._encrypt: Callable[[Bytes], int] = engine.write
         self._shaken = shaken
-        self._is_shaken = False
         self._has_part = False
         """OpenSSL holds a part of a record."""
         self._behind: Exception | None = None
         """How the peer's side ended, while the bytes before that are still to be taken."""
 
-    def shake(self, first: bytes = b"") -> None:
-        """Begin the handshake; `first`: bytes of the peer that were read already."""
-        self._poller.add_reader(self._fd, self._on_readable)
-        if first or not self._session.server_side:
-            self._put(first)
-            self._go_on()
+    @override
+    def _tell(self, error: Exception | None) -> None:
+        self._shaken(self, error)
 
     @override
     def begin(self, protocol: asyncio.Protocol) -> None:
@@ -82,15 +69,6 @@ class TlsTransport(SocketTransport):
         self._introduce(protocol)
 
     # ------------------------------------------------------------------ asyncio.Transport
-
-    @override
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return `ssl_object` or `sslcontext` too."""
-        if name == "ssl_object":
-            return self._session
-        if name == "sslcontext":
-            return self._session.context
-        return super().get_extra_info(name, default)
 
     @override
     def get_write_buffer_size(self) -> int:
@@ -142,30 +120,6 @@ class TlsTransport(SocketTransport):
         super().resume_reading()
         if was_paused and (self._behind is not None or self._incoming.pending):
             self._loop.call_soon(self._drain_if_reading)
-
-    # ------------------------------------------------------------------ the handshake
-
-    def _go_on(self) -> None:
-        try:
-            self._session.do_handshake()
-        except ssl.SSLWantReadError:
-            self.flush()
-            return
-        except (ssl.SSLError, ValueError) as error:
-            # What is left to send is the alert that says why; whether it arrives or not, that is what went wrong.
-            self._is_shaken = True
-            self.flush()
-            self._end(error)
-            self._shaken(self, error)
-            return
-        self._is_shaken = True
-        self.flush()
-        if self._is_gone:
-            self._shaken(self, ConnectionResetError("closed in its handshake"))
-            return
-        self._shaken(self, None)
-        if self._incoming.pending:
-            self._drain_if_reading()
 
     # ------------------------------------------------------------------ bytes
 
@@ -252,6 +206,7 @@ class TlsTransport(SocketTransport):
         self._poller.remove_reader(self._fd)
         self._loop.call_soon(self._drain_if_reading)
 
+    @override
     def _drain_if_reading(self) -> None:
         if self._is_paused or self._is_closing:
             return
@@ -282,10 +237,11 @@ class TlsTransport(SocketTransport):
     @override
     def _end(self, error: Exception | None) -> None:
         super()._end(error)
+        self._take = self._outgoing.read
         if not self._is_shaken:
             # A connection that was reset in its handshake: whoever waits for it hears of it now, not at the deadline.
             self._is_shaken = True
-            self._shaken(self, error or ConnectionAbortedError("given up"))
+            self._tell(error or ConnectionAbortedError("given up"))
 
     @override
     def _say_goodbye(self) -> None:

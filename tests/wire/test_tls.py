@@ -771,3 +771,41 @@ def test_keys_may_be_renewed(run, material, version, tool):
         assert protocol.lost is None
 
     run(scene())
+
+
+def test_the_session_ticket_goes_with_the_first_answer(run, material, version):
+    """In TLS 1.3: nobody waits for it by itself, and it wakes the client once less. In 1.2 it belongs to the handshake."""
+
+    async def scene():
+        ends = await tls_ends(material, version)
+        in_handshake = ends.peer.session.session is not None and ends.peer.session.session.has_ticket
+        assert in_handshake is (version == "1.2")
+        assert ends.transport.get_write_buffer_size() == 0
+        before = len(ends.peer.raw)
+        ends.transport.write(b"answer")
+        assert await ends.peer.receive() == b"answer"
+
+        assert ends.peer.session.session.has_ticket
+        # One piece from the kernel: an answer of six bytes alone is far shorter.
+        assert (len(ends.peer.raw) - before > 100) is (version == "1.3")
+        ends.transport.abort()
+        ends.peer.plain.close()
+        await ends.protocol.heard_of("lost")
+
+    run(scene())
+
+
+def test_a_connection_that_says_nothing_says_its_ticket_at_the_end(run, material, version):
+    """Before close_notify: a client that only looked may come back."""
+
+    async def scene():
+        ends = await tls_ends(material, version)
+        ends.transport.close()
+        assert await ends.peer.rest() == b""
+
+        assert ends.peer.how == "clean"
+        assert ends.peer.session.session.has_ticket
+        ends.peer.plain.close()
+        await ends.protocol.heard_of("lost")
+
+    run(scene())
