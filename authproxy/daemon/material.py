@@ -46,6 +46,10 @@ class Sources:
             self.remembered[path] = read_secret(reference, self.environ, where=where, notes=self.notes)
         return self.remembered[path]
 
+    def optional(self, reference: SecretRef | None, *path: str | int) -> Secret[bytes] | None:
+        """Return the secret that the configuration refers to at `path`, or None; raises SecretError."""
+        return None if reference is None else self.secret(reference, *path)
+
     def pepper(self, reference: SecretRef, *path: str | int) -> Secret[bytes]:
         """Return the pepper that the configuration refers to at `path`; raises SecretError."""
         if path not in self.remembered:
@@ -113,10 +117,11 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
 
 def _read_keystore(name: str, sources: Sources) -> Keystore:
     settings = sources.loaded.settings.keystores[name]
-    reference = settings.password
-    password = None if reference is None else sources.secret(reference, "keystores", name, "password")
+    password = sources.optional(settings.password, "keystores", name, "password")
     if settings.file is not None:
-        return keys.load_file(name, settings.file, password)
+        key_password = sources.optional(settings.key_password, "keystores", name, "key_password")
+        opening = keys.Opening(password=password, key_password=key_password, alias=settings.alias)
+        return keys.load_file(name, settings.file, opening)
     if settings.certificate is not None and settings.key is not None:
         return keys.load_pem_pair(name, settings.certificate, settings.key, password)
     variable = settings.env or ""
@@ -150,20 +155,23 @@ def _hosts_served_with(loaded: Loaded, name: str) -> set[str]:
     return {route.host for route in loaded.settings.routes if route.host and serving & set(route.listeners)}
 
 
-def read_truststores(loaded: Loaded) -> dict[str, Truststore]:
+def read_truststores(sources: Sources) -> dict[str, Truststore]:
     """Return every truststore. One that cannot be read never falls back to the system's.
 
     Raises:
         ConfigError: with every problem.
     """
+    loaded = sources.loaded
     return gather(
-        loaded, "truststores", loaded.settings.truststores, lambda name: read_truststore(loaded, name)
+        loaded, "truststores", loaded.settings.truststores, lambda name: read_truststore(sources, name)
     )  # fmt: skip
 
 
-def read_truststore(loaded: Loaded, name: str) -> Truststore:
+def read_truststore(sources: Sources, name: str) -> Truststore:
     """Return one truststore; raises MaterialError or SecretError."""
-    return keys.load_truststore(name, loaded.settings.truststores[name].file)
+    settings = sources.loaded.settings.truststores[name]
+    password = sources.optional(settings.password, "truststores", name, "password")
+    return keys.load_truststore(name, settings.file, password)
 
 
 def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:

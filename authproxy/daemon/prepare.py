@@ -63,7 +63,7 @@ def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepa
     sources = Sources(loaded=loaded, environ=workshop.environ)
     old = before.material.keystores if before is not None else {}
     return Inputs(
-        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(loaded)
+        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(sources)
     )  # fmt: skip
 
 

@@ -79,7 +79,9 @@ def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
     lost = False
     for name, settings in loaded.settings.truststores.items():
         try:
-            stores |= gather(loaded, "truststores", {name: settings}, lambda name: read_truststore(loaded, name))
+            stores |= gather(
+                loaded, "truststores", {name: settings}, lambda name: read_truststore(inputs.sources, name)
+            )
         except ConfigError as error:
             problems += error.problems
             if before.get(name) == settings and name in old.truststores:

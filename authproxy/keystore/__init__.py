@@ -16,12 +16,14 @@ from authproxy.keystore.load import load_file, load_pem_pair
 from authproxy.keystore.model import Keystore, Role, covers, fingerprint
 from authproxy.keystore.names import certificate_names
 from authproxy.keystore.selftest import self_test
+from authproxy.keystore.stores import Opening
 from authproxy.keystore.trust import Truststore, load_truststore
 
 __all__ = [
     "ClientCertificates",
     "ClientMode",
     "Keystore",
+    "Opening",
     "Role",
     "Truststore",
     "certificate_names",

@@ -14,7 +14,15 @@ from cryptography.exceptions import InvalidSignature
 from authproxy.errors import MaterialError
 from authproxy.keystore.blocks import Block
 from authproxy.keystore.model import PrivateKey, subject
-from authproxy.keystore.parts import UNREADABLE, certificates, is_pss, missing, public_der, refuse_strange_blocks
+from authproxy.keystore.parts import (
+    NEW_KEY,
+    UNREADABLE,
+    certificates,
+    is_pss,
+    missing,
+    public_der,
+    refuse_strange_blocks,
+)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -39,14 +47,23 @@ def lineage_of(blocks: Sequence[Block], key: PrivateKey, source: str, *, key_sou
     heap = certificates(blocks, source)
     if not heap:
         raise missing("CERTIFICATE", blocks, source)
+    return lineage_among(heap, key, source, key_source=key_source)
+
+
+def lineage_among(
+    heap: tuple[x509.Certificate, ...], key: PrivateKey, source: str, *, key_source: str | None = None
+) -> Lineage:
+    """Return the chain among these certificates that belongs to `key`.
+
+    Raises:
+        MaterialError: none has this key.
+    """
     wanted = public_der(key.public_key())
     own = [certificate for certificate in heap if _public_der(certificate) == wanted]
     if not own and any(is_pss(certificate) for certificate in heap):
-        raise MaterialError(
-            source, "holds an RSA-PSS certificate, which cannot be used here (make an RSA or EC P-256 one)"
-        )
+        raise MaterialError(source, f"holds an RSA-PSS certificate, which cannot be used here ({NEW_KEY})")
     if not own:
-        found = "; ".join(subject(certificate) for certificate in heap[:3])
+        found = "; ".join(subject(certificate) for certificate in heap[:3]) or "none"
         raise MaterialError(source, f"no certificate belongs to the private key{_in(key_source)} (found: {found})")
     # Two certificates for one key: a renewed one before its older sister, an issued one before a self-signed one.
     leaf = max(own, key=lambda certificate: (not is_self_signed(certificate), certificate.not_valid_before_utc))

@@ -3,25 +3,34 @@
 from pathlib import Path
 
 from authproxy.core.secret import Secret
+from authproxy.errors import MaterialError
 from authproxy.keystore.blocks import Text, decode, read_blocks
 from authproxy.keystore.combined import from_text
-from authproxy.keystore.formats import refuse_unread_formats
+from authproxy.keystore.formats import STORES, format_of, refuse_stores, refuse_unread_formats
 from authproxy.keystore.lineage import lineage_of, stray_notes
 from authproxy.keystore.model import Keystore
 from authproxy.keystore.parts import missing, private_key
 from authproxy.keystore.reading import Content, read, refuse_if_exposed
+from authproxy.keystore.stores import Opening, keystore_of
 
 
-def load_file(name: str, path: Path, password: Secret[bytes] | None) -> Keystore:
-    """Return the keystore of one file that holds key and certificates: combined PEM or an nREPL keys file.
+def load_file(name: str, path: Path, opening: Opening | None = None) -> Keystore:
+    """Return the keystore of one file that holds key and certificates: combined PEM, a keys file, PKCS#12 or JKS.
 
     Raises:
         SecretError: the file is unreadable or too open.
         MaterialError: it is missing, damaged, of another format, or its parts do not belong together.
     """
+    opening = opening or Opening()
     content = read(path)
     notes = refuse_if_exposed(content)
-    return from_text(name, _pem_text(content), str(path), password, notes)
+    refuse_unread_formats(content)
+    if format_of(content.data) in STORES:
+        return keystore_of(name, content, opening, notes)
+    for key, value in {"alias": opening.alias, "key_password": opening.key_password}.items():
+        if value is not None:
+            raise MaterialError(str(path), f"is PEM: `{key}` is for PKCS#12 and JKS (leave it away)")
+    return from_text(name, _pem_text(content), str(path), opening.password, notes)
 
 
 def load_pem_pair(name: str, certificate: Path, key: Path, password: Secret[bytes] | None) -> Keystore:
@@ -46,4 +55,5 @@ def load_pem_pair(name: str, certificate: Path, key: Path, password: Secret[byte
 
 def _pem_text(content: Content) -> Text:
     refuse_unread_formats(content)
+    refuse_stores(content)
     return read_blocks(decode(content.data), str(content.path))

@@ -95,7 +95,11 @@ def fingerprint(certificate: x509.Certificate) -> str:
 
 def subject(certificate: x509.Certificate) -> str:
     """Return the subject for a message: RFC 4514, control characters escaped, at most 120 characters."""
-    text = certificate.subject.rfc4514_string() or "(no subject)"
+    return printable(certificate.subject.rfc4514_string() or "(no subject)")
+
+
+def printable(text: str) -> str:
+    """Return text out of a file for a message: control characters escaped, at most 120 characters."""
     return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)[:120]
 
 

@@ -11,10 +11,14 @@ from cryptography.x509.oid import PublicKeyAlgorithmOID
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError
 from authproxy.keystore.blocks import Block
+from authproxy.keystore.cost import refuse_costly, rounds_of_key
 from authproxy.keystore.model import PrivateKey
 
 UNREADABLE = (ValueError, TypeError, UnsupportedAlgorithm, x509.InvalidVersion, x509.DuplicateExtension)
 """What cryptography raises, now or at the first look at a field, for a certificate that it cannot make sense of."""
+
+NEW_KEY = "make a new key: openssl genpkey -algorithm EC -pkeyopt ec_paramgen_curve:P-256 -out FILE"
+"""What to do about a key that TLS, or Python's ssl module, cannot use: no command converts it."""
 
 # Labels near enough to a certificate or a key that leaving them out silently would puzzle somebody.
 _CURES = {
@@ -23,7 +27,7 @@ _CURES = {
     "PKCS7": "a PKCS#7 bundle, unpack it with openssl pkcs7 -print_certs -in OLD -out NEW",
     "CMS": "a CMS bundle, unpack it with openssl pkcs7 -print_certs -in OLD -out NEW",
     "OPENSSH PRIVATE KEY": "an ssh key, rewrite it with ssh-keygen -p -m pkcs8 -f FILE",
-    "DSA PRIVATE KEY": "DSA keys cannot be used for TLS, make an EC P-256 key",
+    "DSA PRIVATE KEY": f"DSA keys cannot be used for TLS, {NEW_KEY}",
 }
 _KEY_LABELS = ("PRIVATE KEY", "ENCRYPTED PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY")
 _WRONG_PLACE = {
@@ -49,6 +53,14 @@ def certificates(blocks: Iterable[Block], source: str) -> tuple[x509.Certificate
         except UNREADABLE as error:
             raise MaterialError(source, f"block {block.number} (CERTIFICATE) is no certificate: {error}") from error
     return tuple(found)
+
+
+def certificate(der: bytes, where: str, source: str) -> x509.Certificate:
+    """Return the certificate in `der`; raises MaterialError."""
+    try:
+        return _load_certificate(der)
+    except UNREADABLE as error:
+        raise MaterialError(source, f"{where} is no certificate that can be read: {error}") from error
 
 
 def private_key(blocks: Sequence[Block], source: str, password: Secret[bytes] | None) -> PrivateKey | None:
@@ -111,6 +123,8 @@ def _load_key(block: Block, source: str, password: Secret[bytes] | None) -> Priv
     encrypted = block.label == "ENCRYPTED PRIVATE KEY" or block.dek_info is not None
     if encrypted and password is None:
         raise MaterialError(source, f"{where} is encrypted and no password is given (set the keystore's password)")
+    if block.label == "ENCRYPTED PRIVATE KEY":
+        refuse_costly(rounds_of_key(block.der), source)
     secret = password.reveal() if encrypted and password is not None else None
     try:
         key = serialization.load_pem_private_key(block.pem(), secret)
@@ -119,15 +133,38 @@ def _load_key(block: Block, source: str, password: Secret[bytes] | None) -> Priv
     except (ValueError, TypeError) as error:
         problem = "the password is wrong, or the block is damaged" if encrypted else "is damaged"
         raise MaterialError(source, f"{where} cannot be read: {problem}") from error
-    if isinstance(key, rsa.RSAPrivateKey) and _is_pss(block):
-        raise MaterialError(
-            source, f"{where} is an RSA-PSS key, which cannot be used here (make an RSA or EC P-256 key)"
-        )
+    if block.label == "PRIVATE KEY":
+        _refuse_pss(block.der, where, source)
+    return usable(key, where, source)
+
+
+def plain_key(der: bytes, where: str, source: str) -> PrivateKey:
+    """Return the private key of a PrivateKeyInfo (PKCS#8).
+
+    Raises:
+        MaterialError: it cannot be parsed, or not be used for TLS.
+    """
+    try:
+        key = serialization.load_der_private_key(der, None)
+    except UnsupportedAlgorithm as error:
+        raise MaterialError(source, f"{where} has an unsupported type: {error}") from error
+    except (ValueError, TypeError) as error:
+        raise MaterialError(source, f"{where} cannot be read: is damaged") from error
+    _refuse_pss(der, where, source)
+    return usable(key, where, source)
+
+
+def usable(key: object, where: str, source: str) -> PrivateKey:
+    """Return the key that a handshake can sign with.
+
+    Raises:
+        MaterialError: it is none.
+    """
     if isinstance(
         key, rsa.RSAPrivateKey | ec.EllipticCurvePrivateKey | ed25519.Ed25519PrivateKey | ed448.Ed448PrivateKey
     ):
         return key
-    raise MaterialError(source, f"{where} is of a type that TLS cannot sign with (make an EC P-256 key)")
+    raise MaterialError(source, f"{where} is of a type that TLS cannot sign with ({NEW_KEY})")
 
 
 # cryptography reads an RSA-PSS key as plain RSA; only the algorithm identifier in PKCS#8 tells them apart.
@@ -135,8 +172,9 @@ _PSS_OID_DER = b"\x06\x09\x2a\x86\x48\x86\xf7\x0d\x01\x01\x0a"
 _PKCS8_HEAD = 64
 
 
-def _is_pss(block: Block) -> bool:
-    return block.label == "PRIVATE KEY" and _PSS_OID_DER in block.der[:_PKCS8_HEAD]
+def _refuse_pss(der: bytes, where: str, source: str) -> None:
+    if _PSS_OID_DER in der[:_PKCS8_HEAD]:
+        raise MaterialError(source, f"{where} is an RSA-PSS key, which cannot be used here ({NEW_KEY})")
 
 
 def is_pss(certificate: x509.Certificate) -> bool:

@@ -1,4 +1,4 @@
-"""A truststore: the certificates that somebody has chosen to believe, out of a PEM bundle."""
+"""A truststore: the certificates that somebody has chosen to believe, out of a PEM bundle or a trust store of Java's."""
 
 import hashlib
 import stat
@@ -8,12 +8,14 @@ from pathlib import Path
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from authproxy.errors import SecretError
+from authproxy.core.secret import Secret
+from authproxy.errors import MaterialError, SecretError
 from authproxy.keystore.blocks import decode, read_blocks
-from authproxy.keystore.formats import refuse_unread_formats
+from authproxy.keystore.formats import STORES, format_of, refuse_unread_formats
 from authproxy.keystore.model import fingerprint
 from authproxy.keystore.parts import certificates, missing, refuse_strange_blocks
 from authproxy.keystore.reading import read
+from authproxy.keystore.stores import trusted_certificates
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -37,8 +39,10 @@ class Truststore:
         return b"".join(certificate.public_bytes(Encoding.DER) for certificate in self.certificates)
 
 
-def load_truststore(name: str, path: Path) -> Truststore:
-    """Return the certificates of a PEM bundle; other blocks in it are ignored.
+def load_truststore(name: str, path: Path, password: Secret[bytes] | None = None) -> Truststore:
+    """Return the certificates of a PEM bundle, where other blocks are ignored, or of a PKCS#12 or JKS trust store.
+
+    `password` opens a store; PEM needs none.
 
     Whether they are authorities, and still valid, is left to the handshake.
 
@@ -50,6 +54,10 @@ def load_truststore(name: str, path: Path) -> Truststore:
     if content.mode & stat.S_IWOTH:
         raise SecretError(f"{path}: everybody can write it and be believed: chmod o-w {path}")
     refuse_unread_formats(content)
+    if format_of(content.data) in STORES:
+        return Truststore(name=name, certificates=trusted_certificates(content, password), source=str(path))
+    if password is not None:
+        raise MaterialError(str(path), "is PEM, which has no password (leave `password` away)")
     text = read_blocks(decode(content.data), str(path))
     refuse_strange_blocks(text.blocks, str(path))
     found = certificates(text.blocks, str(path))

@@ -8,7 +8,7 @@ from pydantic import Field, create_model
 from authproxy.options import Duration, Flag, LocalPath, SecretRef, Whole
 from authproxy.settings.addresses import Bind, Cidr
 from authproxy.settings.section import Section, bounded
-from authproxy.settings.words import EnvName, Host, Name, Several, UrlPath, at_least_one, later
+from authproxy.settings.words import Alias, EnvName, Host, Name, Several, UrlPath, at_least_one, later
 
 ClientMode: TypeAlias = Literal["none", "optional", "required"]
 TlsVersion: TypeAlias = Literal["1.2", "1.3"]
@@ -17,10 +17,10 @@ TlsVersion: TypeAlias = Literal["1.2", "1.3"]
 class Keystore(Section):
     """A private key with its certificate chain: what a listener shows, or an upstream connection presents."""
 
-    LATER = frozenset({"alias", "key_password"})
-
     file: LocalPath | None = None
-    """Key and chain in one file: PEM, or a keys file; told by content."""
+    """Key and chain in one file: PEM, a keys file, PKCS#12 or JKS; told by content."""
+    alias: Alias | None = None
+    """Which private key of a PKCS#12 or JKS file is meant; needed where there are several."""
     certificate: LocalPath | None = None
     """The certificate chain in PEM, leaf first; with `key`."""
     key: LocalPath | None = None
@@ -28,7 +28,9 @@ class Keystore(Section):
     env: EnvName | None = None
     """The environment variable that holds the text of a keys file."""
     password: SecretRef | None = None
-    """What the private key is encrypted with."""
+    """What the private key, or the PKCS#12 or JKS file, is encrypted with."""
+    key_password: SecretRef | None = None
+    """What the private keys of a JKS file are encrypted with, where that is not `password`."""
 
 
 class Truststore(Section):
@@ -37,7 +39,9 @@ class Truststore(Section):
     LATER = frozenset({"crls", "deny"})
 
     file: LocalPath
-    """The certificates of the authorities, in PEM."""
+    """The certificates of the authorities: PEM, or a trust store in PKCS#12 or JKS; told by content."""
+    password: SecretRef | None = None
+    """What opens a PKCS#12 or JKS trust store."""
 
 
 class ClientCertificates(Section):

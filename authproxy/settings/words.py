@@ -159,6 +159,12 @@ def _group(value: str) -> str:
     return value
 
 
+def _alias(value: str) -> str:
+    if not value.strip() or not value.isprintable():
+        raise ValueError("must be the name of a private key in the file, as `authproxy keys inspect` lists them")
+    return value
+
+
 def later(*values: str, now: str) -> BeforeValidator:
     """Refuse values that the next versions will know, saying which ones this version knows."""
 
@@ -218,4 +224,5 @@ Upgrade = Annotated[str, *_kind(_upgrade, "websocket", "proto/1.0")]
 ServerName = Annotated[str, *_kind(_server_name, "legacy.internal")]
 EnvName = Annotated[str, *_kind(_env_name, "SERVER_KEYS", pattern=_ENV.pattern)]
 Prefix = Annotated[str, *_kind(_prefix, "svc", pattern=_PREFIX.pattern)]
+Alias = Annotated[str, *_kind(_alias, "srv")]
 Group = Annotated[str, *_kind(_group, "admins")]

@@ -91,4 +91,4 @@ def test_trust_that_cannot_be_read_is_an_error_and_never_the_system_s(site):
         else:
             site.put("ca.pem", content, 0o644)
         with pytest.raises(ConfigError, match=r"truststores\.ca: .*ca\.pem"):
-            read_truststores(site.load())
+            read_truststores(Sources(loaded=site.load(), environ={}))

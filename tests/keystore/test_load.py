@@ -1,7 +1,5 @@
 """Combined files, pairs of files, chains, and formats that are not read."""
 
-import subprocess
-
 import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
@@ -9,7 +7,7 @@ from cryptography.x509.oid import ExtensionOID
 
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError, SecretError
-from authproxy.keystore import load_file, load_pem_pair
+from authproxy.keystore import Opening, load_file, load_pem_pair
 
 
 def test_pair_is_read(put, server):
@@ -125,31 +123,13 @@ def test_equal_content_is_equal(put, server):
     assert load_file("main", path, None) == load_file("main", path, None)
 
 
-@pytest.mark.parametrize("old", [[], ["-legacy"]])
-def test_pkcs12_is_refused_with_a_command_that_works(old, tool, tmp_path, put, server):
-    """The line that refuses PKCS#12 holds the command, and its output is then accepted."""
-    p12 = tmp_path / "server.p12"
-    pem = put("old.pem", server.cert_pem + server.key_pem())
-    export = [tool("openssl"), "pkcs12", "-export", *old, "-in", pem, "-passout", "pass:x", "-out", p12]
-    subprocess.run(export, check=True, capture_output=True)
-    p12.chmod(0o400)
-
-    with pytest.raises(MaterialError, match=r"is PKCS#12, convert it: openssl pkcs12 -in .* -nodes -out ") as caught:
-        load_file("main", p12, None)
-
-    command = str(caught.value).partition("convert it: ")[2]
-    subprocess.run([*command.split(), "-passin", "pass:x", *old], check=True, capture_output=True)
-    assert load_file("main", tmp_path / "server.pem", None).leaf == server.certificate
-
-
 def test_small_pkcs12_is_told_from_der(put, server):
     """PKCS#12 is a sequence that starts with version 3; a certificate is one that does not."""
     bundle = pkcs12.serialize_key_and_certificates(
         b"x", server.key, server.certificate, None, BestAvailableEncryption(b"x")
     )
 
-    with pytest.raises(MaterialError, match=r"is PKCS#12"):
-        load_file("main", put("no-ending", bundle), None)
+    assert load_file("main", put("no-ending", bundle), Opening(password=Secret(b"x"))).leaf == server.certificate
     with pytest.raises(MaterialError, match=r"is binary DER, convert it: openssl x509 -inform DER"):
         load_file("main", put("server.p12", server.certificate.public_bytes(Encoding.DER)), None)
 
@@ -157,8 +137,10 @@ def test_small_pkcs12_is_told_from_der(put, server):
 @pytest.mark.parametrize(
     ("data", "problem"),
     [
-        (bytes.fromhex("feedfeed00000002"), r"is JKS, convert it: keytool -importkeystore -srckeystore .* && openssl pkcs12"),
-        (bytes.fromhex("cececece00000002"), r"is JCEKS, convert it: keytool -importkeystore"),
+        (bytes.fromhex("feedfeed00000002"), "is JKS, which has a password, and none is given"),
+        (bytes.fromhex("cececece00000002"), r"is JCEKS, convert it: keytool -importkeystore -srckeystore .* -deststoretype PKCS12$"),
+        (bytes.fromhex("0000000200000014"), r"is BKS, convert it: keytool -importkeystore .* -providerpath BCPROV.jar .* -deststoretype PKCS12$"),
+        (bytes.fromhex("0000000100000014"), "is BKS"),
         ("-----BEGIN PRIVATE KEY-----".encode("utf-16"), r"is UTF-16 text, convert it: iconv"),
         (b"\x30", "is binary DER"),
         (b"", "no PRIVATE KEY block: the text holds no PEM block at all"),
@@ -173,7 +155,7 @@ def test_other_formats_are_told_by_content(data, problem, put):
 
 def test_paths_in_commands_are_quoted(put, tmp_path):
     """A file name with a blank does not turn into two arguments."""
-    path = put("my server.jks", bytes.fromhex("feedfeed"))
+    path = put("my server.jks", bytes.fromhex("cececece"))
 
     with pytest.raises(MaterialError, match=f"-srckeystore '{path}' "):
         load_file("main", path, None)
@@ -198,6 +180,28 @@ def test_closed_key_is_accepted(mode, notes, put, server):
     keystore = load_file("main", put("server.pem", server.cert_pem + server.key_pem(), mode), None)
 
     assert len(keystore.notes) == notes
+
+
+@pytest.mark.parametrize("data", [bytes.fromhex("feedfeed"), bytes.fromhex("3003020103")])
+def test_store_in_place_of_a_pair_is_told(data, put, server):
+    """Whoever names a store where one of two PEM files is wanted is told the key to use."""
+    store, key = put("site.p12", data), put("site.key", server.key_pem())
+
+    for certificate, private in ((store, key), (key, store)):
+        with pytest.raises(
+            MaterialError, match=r"site\.p12: is (PKCS#12|JKS), which holds key and certificate: name it by `file`"
+        ):
+            load_pem_pair("site", certificate, private, None)
+
+
+@pytest.mark.parametrize(
+    ("opening", "key"),
+    [(Opening(alias="srv"), "alias"), (Opening(key_password=Secret(b"x")), "key_password")],
+)
+def test_keys_of_stores_are_refused_with_pem(opening, key, put, server):
+    """A key that would do nothing is told, not ignored."""
+    with pytest.raises(MaterialError, match=rf"is PEM: `{key}` is for PKCS#12 and JKS"):
+        load_file("main", put("server.pem", server.cert_pem + server.key_pem()), opening)
 
 
 def test_exposed_key_of_a_pair_is_refused(put, server):

@@ -32,6 +32,7 @@ def told(problems, section, value, **environ):
         "{main: {file: a.pem, password: {file: pw}}}",
         "{main: {certificate: a.pem, key: a.key}}",
         "{main: {env: KEYS}}",
+        "{main: {file: a.jks, alias: srv, password: {file: pw}, key_password: {env: B}}}",
     ],
 )
 def test_a_keystore_is_in_one_of_three_ways(problems, value):
@@ -52,7 +53,15 @@ def test_a_keystore_is_in_one_of_three_ways(problems, value):
         ),
         ("{main: {certificate: a}}", "keystores.main: certificate and key come together: add `key: PATH`"),
         ("{main: {key: a}}", "keystores.main: certificate and key come together: add `certificate: PATH`"),
-        ("{main: {file: a, alias: b}}", "keystores.main.alias: is not available in this version"),
+        (
+            "{main: {file: a, alias: ' '}}",
+            "keystores.main.alias: must be the name of a private key in the file, as `authproxy keys inspect` lists them",
+        ),
+        ("{main: {env: A, alias: b}}", "keystores.main.alias: is for PKCS#12 and JKS files, which `file: PATH` names"),
+        (
+            "{main: {certificate: a, key: b, key_password: {env: A}}}",
+            "keystores.main.key_password: is for PKCS#12 and JKS files, which `file: PATH` names",
+        ),
         ("{main: {env: a-b}}", "keystores.main.env: must be the name of an environment variable, such as SERVER_KEYS"),
         (
             "{main: {file: a, password: hunter2}}",

@@ -39,6 +39,10 @@ def _keystore(path: Path, keystore: Keystore) -> Iterator[Finding]:
     elif (keystore.certificate is None) != (keystore.key is None):
         missing = "key" if keystore.key is None else "certificate"
         yield Finding(path, f"certificate and key come together: add `{missing}: PATH`", key=True)
+    elif keystore.file is None:
+        for key in ("alias", "key_password"):
+            if getattr(keystore, key) is not None:
+                yield Finding((*path, key), "is for PKCS#12 and JKS files, which `file: PATH` names")
 
 
 def _binds(settings: Settings) -> Iterator[Finding]:
