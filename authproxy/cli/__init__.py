@@ -21,6 +21,7 @@ from authproxy.errors import AuthproxyError, ConfigError, DependencyError
 COMMANDS = {
     "run": "Run the proxy.",
     "demo": "Show the whole product on this machine in one command.",
+    "reload": "Ask a running proxy to reload.",
     "check": "Check a configuration and everything it names.",
     "config": "Show the effective configuration.",
     "schema": "Print the configuration's JSON Schema.",

@@ -56,11 +56,13 @@ def _prepared(loaded: "Loaded") -> "Prepared":
     from authproxy.core.stats import Stats
     from authproxy.daemon.outside import check_log
     from authproxy.daemon.prepare import Workshop, prepare, read_inputs
+    from authproxy.daemon.state import check_state
 
     def never(work: Coroutine[None, None, None]) -> None:
         work.close()
 
     check_log(loaded)
+    check_state(loaded)
     workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
     now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
     return prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)

@@ -6,18 +6,16 @@ wrong with the configuration is not its business.
 """
 
 import json
-import os
 import re
 import socket
 import time
-from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import click
-import yaml
 
+from authproxy.cli.asking import documents, expand
 from authproxy.cli.common import config_option, json_option
 from authproxy.errors import ConfigError, DependencyError
 
@@ -28,10 +26,7 @@ MAX_STATUS_LINE = 4096
 # Who listens everywhere also listens here.
 _LOOPBACK = {"0.0.0.0": "127.0.0.1", "::": "::1"}  # noqa: S104  (read, not bound)
 _HOST_PORT = re.compile(r"(?:\[(?P<v6>[^\]]*)\]|(?P<host>[^:]+)):(?P<port>[0-9]{1,5})")
-_VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}|\$\$")
 _STATUS_LINE = re.compile(rb"HTTP/1\.[01] ([0-9]{3})\b")
-
-_Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,7 +72,7 @@ def from_config(config: Path) -> Address:
     Raises:
         ConfigError: when the file cannot be read, or its `ops` cannot be asked.
     """
-    for path, document in _documents(config):
+    for path, document in documents(config, "--url"):
         ops = document.get("ops")
         if isinstance(ops, dict):
             if "keystore" in ops or "client_certificates" in ops:
@@ -88,7 +83,7 @@ def from_config(config: Path) -> Address:
 
 def from_bind(bind: object, path: Path) -> Address:
     """Return the address of an `ops.bind`; `path` is the file that says so."""
-    text = _expand(str(bind), path)
+    text = expand(str(bind), path, "ops.bind")
     if text.startswith("unix:/"):
         return unix(Path(text.removeprefix("unix:")))
     parts = _HOST_PORT.fullmatch(text)
@@ -135,38 +130,6 @@ def _connect(address: Address, timeout: float) -> socket.socket:
         connection.close()
         raise
     return connection
-
-
-def _documents(config: Path) -> Iterator[tuple[Path, dict[object, object]]]:
-    main = _read(config)
-    yield config, main
-    included = main.get("include")
-    for name in included if isinstance(included, list) else []:
-        path = config.parent / str(name)
-        yield path, _read(path)
-
-
-def _read(path: Path) -> dict[object, object]:
-    try:
-        document: object = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506  (it is a safe one)
-    except OSError as error:
-        raise ConfigError(f"{path}: {error.strerror} (name a file with -c, or say --url)") from error
-    except (yaml.YAMLError, UnicodeError) as error:
-        raise ConfigError(f"{path}: not YAML (authproxy check says where)") from error
-    return document if isinstance(document, dict) else {}
-
-
-def _expand(text: str, path: Path) -> str:
-    def value(found: re.Match[str]) -> str:
-        if found["name"] is None:
-            return "$"
-        # An empty variable counts as none where there is a default, as in a shell.
-        expanded = os.environ.get(found["name"], "") or found["default"]  # noqa: TID251  (cli is a border)
-        if expanded is None:
-            raise ConfigError(f"{path}: ops.bind: the environment variable {found['name']} is not set")
-        return expanded
-
-    return _VARIABLE.sub(value, text)
 
 
 @click.command

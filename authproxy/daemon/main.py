@@ -11,9 +11,11 @@ from functools import partial
 import uvloop
 
 from authproxy.daemon import log
+from authproxy.daemon.control import Control
 from authproxy.daemon.ops import Ops
 from authproxy.daemon.process import check_aiohttp, fill_standard_descriptors, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
+from authproxy.daemon.reloader import Reloader
 from authproxy.settings import Loaded
 
 Ready = Callable[[Proxy], Awaitable[None]]
@@ -42,16 +44,14 @@ _utc_now = partial(datetime.now, UTC)  # noqa: TID251
 class _Signals:
     """What the outside wants; handlers only take note, the work is done in the main task."""
 
-    def __init__(self, loop: asyncio.AbstractEventLoop) -> None:
-        self.again = asyncio.Event()
-        """Asked to reload."""
+    def __init__(self, loop: asyncio.AbstractEventLoop, reload: Callable[[], object]) -> None:
         self.ending = asyncio.Event()
         """Asked to end."""
         self.hurry = asyncio.Event()
         """Asked to end for the second time: now."""
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
-        loop.add_signal_handler(signal.SIGHUP, self.again.set)
+        loop.add_signal_handler(signal.SIGHUP, reload)
 
     def _end(self) -> None:
         if self.ending.is_set():
@@ -66,29 +66,31 @@ def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[None]]:
     return follow
 
 
-async def _reload_when_told(proxy: Proxy, signals: _Signals) -> None:
-    while True:
-        await signals.again.wait()
-        # Signals that come during a reload make one more, not one each.
-        signals.again.clear()
-        await proxy.reload()
+def _each(*steps: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]]:
+    async def take() -> None:
+        for step in steps:
+            await step()
+
+    return take
 
 
 async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     loop = asyncio.get_running_loop()
     loop.set_exception_handler(log.handle_loop_exception)
-    signals = _Signals(loop)
     proxy = Proxy(load, os.environ, _utc_now)  # noqa: TID251  # the environment enters the program here
-    ops = Ops(proxy)
-    proxy.followers = [ops.follow, _follow_level(proxy)]
-    await proxy.start(ops.start)
+    reloader = Reloader(proxy.reload, proxy.report_crash)
+    signals = _Signals(loop, reloader.ask)
+    ops, control = Ops(proxy), Control(proxy, reloader)
+    proxy.followers = [ops.follow, control.follow, _follow_level(proxy)]
+    await proxy.start(_each(ops.start, control.start))
     if ready is not None:
         await ready(proxy)
-    reloader = asyncio.get_running_loop().create_task(_reload_when_told(proxy, signals))
+    reloading = loop.create_task(reloader.run())
     await signals.ending.wait()
     await proxy.drain(signals.hurry)
     hanging = proxy.is_reloading
-    reloader.cancel()
+    reloading.cancel()
+    await control.aclose()
     await ops.aclose()
     await proxy.aclose()
     if hanging:

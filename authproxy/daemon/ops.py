@@ -131,11 +131,11 @@ class Ops:
 
     async def _status(self, _: web.Request) -> web.Response:
         return web.Response(
-            text=json.dumps(_describe(self._proxy), indent=2) + "\n", content_type="application/json", headers=_NO_STORE
+            text=json.dumps(describe(self._proxy), indent=2) + "\n", content_type="application/json", headers=_NO_STORE
         )
 
 
-def _describe(proxy: "Proxy") -> dict[str, object]:
+def describe(proxy: "Proxy") -> dict[str, object]:
     """Return what `/status` tells; no secret, no user."""
     status = proxy.status
     settings = proxy.prepared.loaded.settings

@@ -11,14 +11,16 @@ from authproxy import events
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
-from authproxy.daemon.catalogs import CatalogOutcome, Poller
+from authproxy.daemon.catalogs import Poller
 from authproxy.daemon.memory import Trimmer, trim
+from authproxy.daemon.outcome import Outcome, Try
 from authproxy.daemon.outside import Outside
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
-from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
+from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, outcomes_of
 from authproxy.daemon.rounds import Rounds
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
+from authproxy.daemon.teller import Teller
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import health_page
 from authproxy.edge.services import Services
@@ -31,7 +33,7 @@ _LOG: Final = log.get("authproxy.daemon")
 _SWEEP: Final = 0.25
 _POLL: Final = 1.0
 _WARN_DAYS: Final = 30
-_ONCE_MORE: Final = 1.0
+_ASKED: Final = Try()
 # Longer than the deadline of a look-up.
 _LAST_ANSWERS: Final = 2.0
 # While draining: how often to look, and how long connections without a request may take to close.
@@ -49,8 +51,9 @@ class Proxy:
         self._now = now
         self.stats = Stats()
         self.status = Status(started=now())
-        self.tasks = Tasks(self._report_crash)
+        self.tasks = Tasks(self.report_crash)
         self._workshop = Workshop(environ=environ, stats=self.stats, spawn=self.tasks.spawn)
+        self._teller = Teller(self.status, now)
         self._poller = Poller()
         self._reloading = asyncio.Lock()
         self.prepared: Prepared
@@ -85,7 +88,7 @@ class Proxy:
         taken = self._outside.take(loaded)
         self._put_to_work(prepared)
         for outcome in await self._poller.reload_all(prepared.catalogs):
-            self._note_catalog(outcome)
+            self._teller.tell_catalog(outcome)
         if before_serving is not None:
             await before_serving()
         self._outside.apply(prepared, taken)
@@ -99,41 +102,37 @@ class Proxy:
         self.status.stage = Stage.SERVING
         _LOG.info(events.PROXY_STARTED, generation=1, listeners=list(loaded.settings.listeners))
 
-    async def reload(self, *, again: bool = False) -> None:
-        """Take the road again; whatever goes wrong, what is at work stays.
+    async def reload(self, how: Try = _ASKED) -> tuple[Outcome, ...]:
+        """Take the road again; whatever goes wrong, what is at work stays. Return how each part ended.
 
-        A configuration that cannot be used is tried once more after a second, since somebody may be half-way through
-        replacing certificate and key; that second try (`again`) speaks up only if it succeeds.
+        Nothing is done, and nothing returned, unless the proxy serves.
         """
         async with self._reloading:
             if self.status.stage is not Stage.SERVING:
-                return
+                return ()
+            before = self.prepared
             try:
-                errors = await self._swap()
+                errors = await self._swap(how)
             except Exception as error:  # noqa: BLE001  # a fault of this program must not end what is at work
                 _LOG.error(events.TASK_CRASHED, exc_info=error)
                 errors = dict.fromkeys((CONFIG, TRUST), f"failed with {type(error).__name__}: {error}")
-            if again and CONFIG in errors:
-                return
-            for part in (CONFIG, TRUST):
-                self._note_part(part, errors.get(part, ""))
-            for outcome in await self._poller.reload_all(self.prepared.catalogs):
-                self._note_catalog(outcome, always=not again)
-            self._outside.rotate()
+            outcomes = outcomes_of(before, self.prepared, errors)
+            for outcome in outcomes:
+                self._teller.tell(outcome, how)
+            if not how.material_only and not (how.again and CONFIG in errors):
+                for read in await self._poller.reload_all(self.prepared.catalogs):
+                    outcomes.append(self._teller.tell_catalog(read, always=how.tells_everything))
+                self._outside.rotate()
             for follow in self.followers:
                 await follow()
-        if CONFIG in errors:
-            self.tasks.spawn(self._once_more())
+        return tuple(outcomes)
 
-    async def _once_more(self) -> None:
-        await asyncio.sleep(_ONCE_MORE)
-        await self.reload(again=True)
-
-    async def _swap(self) -> dict[str, str]:
+    async def _swap(self, how: Try) -> dict[str, str]:
         """Build what can be had and put it to work in one step; return why a part stays as it was."""
         before = self.prepared
         facts = before, self._now(), self.status.generation + 1
-        tried = await asyncio.to_thread(attempt, self._workshop, self._load, *facts)
+        load = (lambda: before.loaded) if how.material_only else self._load
+        tried = await asyncio.to_thread(attempt, self._workshop, load, *facts)
         errors = dict(tried.errors)
         if self.status.stage is not Stage.SERVING:
             # The end came meanwhile: nothing new is opened.
@@ -230,31 +229,6 @@ class Proxy:
             if other is None or other.catalog is not opened.catalog:
                 self.tasks.spawn(_close_later(opened.catalog))
 
-    def _note_part(self, part: str, error: str) -> None:
-        self.status.note(part, self._now(), error)
-        if error:
-            _LOG.error(events.RELOAD_REJECTED, part=part, error=error, generation=self.status.generation)
-        else:
-            _LOG.info(events.RELOAD_APPLIED, part=part, generation=self.status.generation)
-
-    def _note_catalog(self, outcome: CatalogOutcome, *, always: bool = False) -> None:
-        part = f"catalog:{outcome.name}"
-        reloaded = outcome.reloaded
-        if reloaded is None:
-            known = self.status.parts.get(part)
-            if always or known is None or known.error != outcome.error:
-                self._note_part(part, outcome.error)
-            return
-        self.status.records[outcome.name] = reloaded.records
-        before = self.status.rejected.get(outcome.name, 0)
-        self.status.rejected[outcome.name] = len(reloaded.problems)
-        failed = part in self.status.parts and not self.status.parts[part].success
-        if always or reloaded.changed or failed or part not in self.status.parts:
-            self._note_part(part, "")
-        if reloaded.changed or always or len(reloaded.problems) != before:
-            for problem in reloaded.problems:
-                _LOG.error(events.CATALOG_ROW_REJECTED, catalog=outcome.name, error=problem)
-
     def _sweep(self) -> None:
         """Keep deadlines, and let go of what has gathered."""
         self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
@@ -270,9 +244,10 @@ class Proxy:
         while True:
             await asyncio.sleep(_POLL)
             for outcome in await self._poller.reload_due(self.prepared.catalogs, monotonic()):
-                self._note_catalog(outcome)
+                self._teller.tell_catalog(outcome)
 
-    def _report_crash(self, error: BaseException) -> None:
+    def report_crash(self, error: BaseException) -> None:
+        """Log the failure of a task; the others go on."""
         _LOG.error(events.TASK_CRASHED, exc_info=error)
 
     def _report_request_crash(self, request_id: str, error: BaseException) -> None:

@@ -4,11 +4,12 @@
 revocation, and a garbled token file never delays a certificate.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from authproxy.daemon.material import Sources, gather, read_keystores, read_truststore
+from authproxy.daemon.outcome import Outcome, Result
 from authproxy.daemon.prepare import Inputs, Prepared, Workshop, prepare
 from authproxy.errors import ConfigError
 from authproxy.keystore import Truststore
@@ -44,7 +45,7 @@ def attempt(
     inputs = old if load is None else _read_config(workshop, load, old, now, errors)
     inputs = _read_trust(inputs, old, errors)
     tries = [(CONFIG, inputs)]
-    if inputs.sources.loaded is not before.loaded:
+    if inputs.sources is not before.sources:
         tries.append((TRUST, _read_trust(old, old, {})))
     for part, chosen in tries:
         try:
@@ -95,6 +96,25 @@ def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
         errors.setdefault(CONFIG, errors[TRUST])
         return _read_trust(old, old, {})
     return replace(inputs, truststores=stores)
+
+
+def outcomes_of(before: Prepared, after: Prepared, errors: Mapping[str, str]) -> list[Outcome]:
+    """Return how transactions 1 and 2 ended: `errors` stayed as they were, others changed what is at work or not."""
+    changed = {
+        CONFIG: _config_of(before) != _config_of(after),
+        TRUST: before.material.truststores != after.material.truststores,
+    }
+    return [_outcome(part, errors.get(part, ""), is_new=new) for part, new in changed.items()]
+
+
+def _config_of(prepared: Prepared) -> tuple[object, ...]:
+    return prepared.loaded.settings, prepared.material.keystores, prepared.sources.remembered
+
+
+def _outcome(part: str, error: str, *, is_new: bool) -> Outcome:
+    if error:
+        return Outcome(part=part, result=Result.REJECTED, error=error)
+    return Outcome(part=part, result=Result.APPLIED if is_new else Result.UNCHANGED)
 
 
 def one_line(error: ConfigError) -> str:

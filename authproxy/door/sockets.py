@@ -6,6 +6,7 @@ from pathlib import Path
 
 from typing_extensions import override
 
+from authproxy.door.local import listen_unix
 from authproxy.errors import MaterialError
 
 _BACKLOG = 1024
@@ -35,7 +36,7 @@ def listen(bind: Bind) -> socket.socket:
         MaterialError: the address cannot be had.
     """
     try:
-        return _listen_unix(bind) if bind.unix else _listen_tcp(bind)
+        return listen_unix(Path(bind.unix)) if bind.unix else _listen_tcp(bind)
     except OSError as error:
         raise MaterialError(str(bind), f"cannot listen: {(error.strerror or str(error)).lower()}") from error
 
@@ -55,25 +56,3 @@ def _listen_tcp(bind: Bind) -> socket.socket:
         made.close()
         raise
     return made
-
-
-def _listen_unix(bind: Bind) -> socket.socket:
-    path = Path(bind.unix)
-    made = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    try:
-        if path.is_socket() and not _is_served(path):
-            # Left by a process that was killed; a live one's socket is never taken away.
-            path.unlink()
-        made.bind(bind.unix)
-        path.chmod(0o660)
-        made.listen(_BACKLOG)
-        made.setblocking(False)
-    except BaseException:
-        made.close()
-        raise
-    return made
-
-
-def _is_served(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(str(path)) == 0

@@ -88,6 +88,15 @@ def parse_bind(value: object) -> Address:
     return Tcp(_host(found), _port(found["port"]))
 
 
+def parse_control(value: object) -> UnixSocket:
+    """Return the Unix socket that `unix:/path` names."""
+    if isinstance(value, UnixSocket):
+        return value
+    if not isinstance(value, str) or not value.startswith("unix:"):
+        raise ValueError("must be a unix socket, such as unix:/run/authproxy/control.sock: nobody else is to reach it")
+    return _unix(value)
+
+
 def parse_url(value: object) -> Url:
     """Return where `https://host:port`, `http://host:port` or `unix:/path` leads; user, path and query are refused."""
     if isinstance(value, Url):
@@ -171,6 +180,11 @@ Bind = Annotated[
     _schema("0.0.0.0:8443", "[::]:8443", "unix:/run/authproxy/public.sock"),
 ]
 """Where to listen."""
+
+ControlSocket = Annotated[
+    UnixSocket, PlainValidator(parse_control), PlainSerializer(str), _schema("unix:/run/authproxy/control.sock")
+]
+"""Where to take orders."""
 
 UpstreamUrl = Annotated[
     Url, PlainValidator(parse_url), PlainSerializer(str), _schema("https://legacy.internal:9443", "unix:/run/app.sock")

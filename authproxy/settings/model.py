@@ -8,7 +8,7 @@ from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, c
 from pydantic_core import core_schema
 
 from authproxy.options import LocalPath, Options, Whole
-from authproxy.settings.addresses import Cidr
+from authproxy.settings.addresses import Cidr, ControlSocket, UnixSocket
 from authproxy.settings.listeners import Keystore, Listener, Truststore
 from authproxy.settings.routes import Route
 from authproxy.settings.section import Section
@@ -16,6 +16,8 @@ from authproxy.settings.service import Identity, Limits, Logging, Ops, Timeouts
 from authproxy.settings.upstreams import Upstream
 from authproxy.settings.words import Name
 from authproxy.settings.zones import Zone
+
+CONTROL_NAME: Final = "control.sock"
 
 
 def _one_worker(value: object) -> object:
@@ -30,7 +32,7 @@ class Settings(Section):
     # Built when used: what is validated is the subclass that `model_for` makes.
     model_config = ConfigDict(defer_build=True)
 
-    LATER = frozenset({"sessions", "reload", "control", "state"})
+    LATER = frozenset({"sessions", "reload"})
 
     version: Literal[1]
     """The version of this file's rules: 1."""
@@ -64,6 +66,17 @@ class Settings(Section):
     """Where operators and monitoring ask; off by default."""
     logging: Logging = Logging()
     """What is written down."""
+    control: ControlSocket | None = None
+    """The socket on which `authproxy reload` asks, for this user, root and the socket's group; by default in `state`."""
+    state: LocalPath | None = None
+    """The directory for what the proxy itself must keep: the control socket; created with mode 0700, none by default."""
+
+    @property
+    def control_at(self) -> UnixSocket | None:
+        """Where to listen for whoever controls the process: `control`, else the state directory."""
+        if self.control is not None or self.state is None:
+            return self.control
+        return UnixSocket(str(self.state / CONTROL_NAME))
 
 
 LATER_KINDS: Final = frozenset({"sqlite", "postgres", "redis", "http"})
