@@ -46,7 +46,9 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     known = zone.catalog.peek(zone.name, token.user_id)
     if known is MISS:
         return token
-    verdict = judge(zone.rules, token, known, services.now())
+    clock = services.clock
+    now = clock.moment if facts.started < clock.until else clock.look(facts.started)
+    verdict = judge(zone.rules, token, known, now)
     if isinstance(verdict, Deny):
         return _denied(services, facts, zone, verdict)
     facts.allow = verdict

@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 
 _ID_DIGITS: Final = 32
 _IDS_A_DRAW: Final = 256
+# Seconds for which the wall clock need not be read again.
+_FRESH: Final = 0.001
 
 
 class RequestIds:
@@ -36,6 +38,25 @@ class RequestIds:
             drawn = secrets.token_hex(_ID_DIGITS // 2 * _IDS_A_DRAW).encode()
             self._ready = [drawn[at : at + _ID_DIGITS] for at in range(0, len(drawn), _ID_DIGITS)]
             return self._ready.pop()
+
+
+class WallClock:
+    """The time of day, read once in a millisecond: to make it costs more than all that is compared with it."""
+
+    __slots__ = ("_read", "moment", "until")
+
+    def __init__(self, read: Callable[[], datetime]) -> None:
+        self._read = read
+        self.moment = read()
+        """What it was when it was last read."""
+        self.until = 0.0
+        """Monotonic: until when that will do."""
+
+    def look(self, now: float) -> datetime:
+        """Read it; `now` is monotonic."""
+        self.moment = self._read()
+        self.until = now + _FRESH
+        return self.moment
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -57,5 +78,10 @@ class Services:
     tunnels: Tally = field(default_factory=Tally)
     """Open tunnels by user."""
     ids: RequestIds = field(default_factory=RequestIds)
+    clock: WallClock = field(init=False)
+    """The same wall clock, for every request."""
     connections: "set[Carrier]" = field(default_factory=set)
     """Every open client connection."""
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "clock", WallClock(self.now))

@@ -27,6 +27,12 @@ SWITCHING: Final = 101
 _FINAL: Final = 200
 
 
+# What three digits say, for all that can stand there: the number, and whether a body may follow.
+_STATUSES: Final = {
+    b"%d" % number: (number, number >= _FINAL and number not in BODILESS) for number in range(100, 1000)
+}
+
+
 class BadAnswer(NamedTuple):
     """The upstream's bytes are not an answer that this proxy passes on: 502."""
 
@@ -114,10 +120,10 @@ class AnswerReader:
         status, length, passed = found.group(*usual.wanted)
         if not usual.is_one_run:
             passed = b"".join([found[run] for run in usual.runs])
-        number = int(status)
         if not length:
-            return AnswerHead(number, passed)
-        return AnswerHead(number, passed, int(length), number >= _FINAL and number not in BODILESS)
+            return AnswerHead(int(status), passed)
+        number, may_have_body = _STATUSES[status]
+        return AnswerHead(number, passed, int(length), may_have_body)
 
     def read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
         """Return the head in `block`, whatever its shape, or why it is not passed on."""
