@@ -173,17 +173,14 @@ def _read_rest(head: AnswerHead, lines: list[bytes], shape: AnswerShape) -> BadA
 
 
 def _apply_options(head: AnswerHead, options: bytes, upgrade: bytes | None) -> None:
-    named = {option.strip(b" \t") for option in options.split(b",")} - _HARMLESS
+    # The framing is ours towards the client: an option cannot take it away.
+    named = {option.strip(b" \t") for option in options.split(b",")} - {b"content-length"}
     if b"close" in named:
         head.close = True
     if b"upgrade" in named:
         head.upgrade = upgrade
-    named -= {b"close", b"upgrade"}
     if b"set-cookie" in named:
         head.cookies = None
-    if named:
-        head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in named)
-
-
-# The framing is ours towards the client: an option cannot take it away.
-_HARMLESS: Final = frozenset({b"", b"keep-alive", b"content-length"})
+    if b"strict-transport-security" in named:
+        head.hsts = False
+    head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in named)

@@ -49,16 +49,11 @@ def read_connection(
     words = {option.strip(b" \t") for option in options} - {b""}
     if b"close" in words:
         head.close = True
-    if b"upgrade" in words and upgrade is not None and not head.http10:
+    if b"upgrade" in words and not head.http10:
         head.upgrade = upgrade
     # HTTP/1.0 is answered with `Connection: close` whatever it asks for.
-    named = words - _OPTIONS
-    for option in named:
-        if not is_token(option) or table.is_relied_on(option):
+    for word in words:
+        if not is_token(word) or table.is_relied_on(word):
             return Malformed(400, "Connection names a field that is not hop-by-hop")
-    if named:
-        head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in named)
+    head.passed = joined(line for line in head.lines if line.partition(b":")[0].lower() not in words)
     return None
-
-
-_OPTIONS: Final = frozenset({b"close", b"keep-alive", b"te", b"upgrade"})

@@ -156,6 +156,17 @@ def test_connection_takes_away_what_it_names(option):
 
     left = [*head.lines, *(head.cookies or [])]
     assert not [line for line in left if line.partition(b":")[0].lower() == option.lower()]
+    assert len(left) == 2
+    # Else the proxy would not say it in the upstream's place.
+    assert head.hsts is (option != b"strict-transport-security")
+
+
+def test_connection_takes_no_framing_away():
+    """Ours towards the client is written after what the upstream's said; a field called Close is one like any."""
+    head = good(b"Connection: content-length, close, keep-alive", b"Content-Length: 5", b"Close: 1", b"X-A: 1")
+
+    assert head.content_length == 5
+    assert head.lines == [b"Content-Length: 5", b"X-A: 1"]
 
 
 @given(st.binary(max_size=200))

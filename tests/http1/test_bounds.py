@@ -5,7 +5,7 @@ import pytest
 from authproxy.core import names as table
 from authproxy.core.names import RequestNames
 from authproxy.core.route import NoRoute, Pattern, RouteTable
-from authproxy.http1 import answer, lines, request
+from authproxy.http1 import answer, request
 from authproxy.http1.answer import AnswerHead, AnswerReader
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.http1.lines import Shapes
@@ -57,26 +57,41 @@ def test_shapes_forget_the_oldest_and_never_learn_a_long_one():
         return len(learned)
 
     shapes: Shapes[int] = Shapes(learn)
-    for number in range(lines._MAX_SHAPES + 1):
+    for number in range(511):
         shapes[(b"a%d" % number,)]
-    long = (b"x" * (lines._MAX_NAMES_BYTES + 1),)
-    shapes[long]
+    longest, longer = (b"x" * 1024, b"y" * 1024), (b"x" * 1024, b"y" * 1025)
+    shapes[longest]
+    assert len(shapes) == 512
+    assert longest in shapes
+    assert shapes[b"a0",] == 1
+    assert shapes[longer] == len(learned) == 513
 
-    assert len(shapes) == lines._MAX_SHAPES
+    assert len(shapes) == 512
+    assert longer not in shapes
+    assert shapes[b"one more",] == 514
+    assert len(shapes) == 512
     assert (b"a0",) not in shapes
-    assert long not in shapes
+    assert (b"a1",) in shapes
 
 
 def test_names_forget_the_oldest_and_never_learn_a_long_one():
     """The same for single names; what they mean does not change."""
     names = RequestNames(["X-Authproxy-User"])
-    for number in range(table._MAX_LEARNED + 1):
+    longest, longer = b"x" * 64, b"x" * 65
+    for name in (longest, longer):
+        assert names[name] == table.PASS
+    assert longest in names
+    assert longer not in names
+    begun = len(names)
+    for number in range(2048 - begun):
         assert names[b"x-made-up-%d" % number] == table.PASS
-    long = b"x" * (table._MAX_LEARNED_NAME + 1)
+    assert len(names) == 2048
+    first = next(iter(names))
+    assert names[b"x-one-more"] == table.PASS
 
-    assert names[long] == table.PASS
-    assert long not in names
-    assert len(names) == table._MAX_LEARNED
+    assert len(names) == 2048
+    assert first not in names
+    assert longest in names
     assert names[b"Authorization"] == table.AUTHORIZATION
     assert names[b"X_Authproxy_User"] == table.DROP
 
