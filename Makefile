@@ -55,7 +55,7 @@ fuzz: $(READY) ## Send made-up requests and answers through (FUZZ='--minutes 60 
 	@$(BIN)/python -m tests.fuzz.run $(FUZZ)
 
 mutants: $(READY) ## Break the refusal table's code bit by bit, show what no test sees (MUTANTS=authproxy/http1/chunked.py)
-	@$(BIN)/python tests/mutants.py $(MUTANTS)
+	@$(BIN)/python -m tests.mutants.run $(MUTANTS)
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'

@@ -10,10 +10,14 @@ from typing import Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import settings
+from hypothesis import Phase, settings
 
 settings.register_profile("fast", max_examples=25, deadline=None)
 settings.register_profile("deep", max_examples=2000, deadline=None)
+# For comparisons of runs: the same examples every time.
+settings.register_profile(
+    "still", max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
+)
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
 
 # A measured child would write its data beside the parent's and take several times as long to start.

@@ -5,7 +5,7 @@ import copy
 import re
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Final, TypeVar, cast
+from typing import Final, cast
 
 from typing_extensions import override
 
@@ -24,9 +24,9 @@ _CALCULATED: Final[dict[type[ast.operator], type[ast.operator]]] = {
 }
 _TRIMS: Final = {"strip", "rstrip", "lstrip", "lower", "upper", "removesuffix", "removeprefix"}
 _SWAPPED: Final = {"min": "max", "max": "min", "any": "all", "all": "any"}
+# So much of a statement names it; some are tables.
+_SHOWN: Final = 90
 _BOUNDS: Final = re.compile(r"\{(\d+)(?:,(\d+))?\}")
-
-_N = TypeVar("_N", bound=ast.AST)
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,7 +54,7 @@ class _Changer(ast.NodeTransformer):
         self._count += 1
         if self._count - 1 != self._wanted:
             return False
-        statement = ast.unparse(self._statement or node).partition("\n")[0]
+        statement = ast.unparse(self._statement or node).partition("\n")[0][:_SHOWN]
         self.name = f"{'.'.join(self._scope)}: {statement}: {what}"
         self.line = getattr(node, "lineno", 0)
         return True
@@ -186,7 +186,9 @@ class _Changer(ast.NodeTransformer):
 
     @override
     def visit_UnaryOp(self, node: ast.UnaryOp) -> ast.AST:
-        if isinstance(node.op, ast.Not | ast.Invert) and self._is_it(node, f"{ast.unparse(node.operand)} is not negated"):
+        if isinstance(node.op, ast.Not | ast.Invert) and self._is_it(
+            node, f"{ast.unparse(node.operand)} is not negated"
+        ):
             return node.operand
         return self.generic_visit(node)
 
@@ -202,6 +204,15 @@ class _Changer(ast.NodeTransformer):
         called = node.func
         if isinstance(called, ast.Attribute) and called.attr in _TRIMS and self._is_it(node, f"without {called.attr}"):
             return called.value
+        if isinstance(called, ast.Attribute) and called.attr in _TRIMS:
+            # What is trimmed: one of the characters less.
+            for one in node.args:
+                if isinstance(one, ast.Constant) and isinstance(one.value, bytes) and len(one.value) > 1:
+                    for part in (one.value[1:], one.value[:-1]):
+                        if self._is_it(one, f"trims {part!r} alone"):
+                            one.value = part
+            node.func = cast("ast.expr", self.visit(called))
+            return node
         other = _SWAPPED.get(called.id) if isinstance(called, ast.Name) else None
         if other is not None and self._is_it(node, other):
             node.func = ast.copy_location(ast.Name(other, ast.Load()), called)

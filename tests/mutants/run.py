@@ -24,6 +24,7 @@ MODULES: Final = (
     *(f"authproxy/http1/{name}.py" for name in (
         "request", "fields", "head", "usual", "chunked", "answer", "lines", "shape", "body", "websocket",
     )),
+    *(f"authproxy/edge/{name}.py" for name in ("gate", "decide", "refusal")),
 )  # fmt: skip
 
 

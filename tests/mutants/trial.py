@@ -2,7 +2,6 @@
 
 import contextlib
 import importlib.abc
-import importlib.util
 import os
 import resource
 import sys
@@ -21,36 +20,30 @@ _OPTIONS: Final = (
     "-q", "-x", "-s", "--no-header", "--no-summary", "--tb=no", "-p", "no:cacheprovider", "-p", "no:randomly", "-p", "no:xdist",
 )  # fmt: skip
 _OURS: Final = ("authproxy", "tests", "test_")
-# Modules without a file of tests of their own: whose tests notice most.
+# Whose tests, beside those in the module's own file, notice most.
 _TESTED_WITH: Final = {"fields": "request", "head": "request", "lines": "request", "shape": "request"}
 # Some mutants never come to their end, or ask for all memory there is.
 _PATIENCE: Final = 3
 _MEMORY: Final = 4 * 1024**3
 
 
-class _Loader(importlib.abc.MetaPathFinder, importlib.abc.SourceLoader):
+class _Loader(importlib.abc.MetaPathFinder, importlib.abc.Loader):
     """Finds one module, whose source is given."""
 
     def __init__(self, path: str, source: str) -> None:
-        self._path = path
         self._name = path.removesuffix(".py").replace("/", ".")
+        self._path = str(ROOT / path)
         self._source = source
 
     @override
     def find_spec(
         self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
     ) -> ModuleSpec | None:
-        if fullname != self._name:
-            return None
-        return importlib.util.spec_from_loader(fullname, self, origin=self._path)
+        return ModuleSpec(fullname, self, origin=self._path) if fullname == self._name else None
 
     @override
-    def get_filename(self, fullname: str) -> str:
-        return str(ROOT / self._path)
-
-    @override
-    def get_data(self, path: str) -> bytes:
-        return self._source.encode()
+    def exec_module(self, module: ModuleType) -> None:
+        exec(compile(self._source, self._path, "exec"), vars(module))
 
 
 class Trial:
@@ -65,13 +58,13 @@ class Trial:
         os.chdir(ROOT)
         os.environ["HYPOTHESIS_PROFILE"] = "still"
         # Takes most of a small test's time, and finds nothing in a mutant.
-        blockbuster.blockbuster_ctx = contextlib.nullcontext
+        vars(blockbuster)["blockbuster_ctx"] = contextlib.nullcontext
         self._module = module
         self._seconds = resource.RLIM_INFINITY
         path = Path(module)
         room = Path("tests") / path.parent.name
-        stem = _TESTED_WITH.get(path.stem, path.stem)
-        own = [str(file) for file in sorted(room.glob(f"test_{stem}*.py"))]
+        stems = [path.stem, *_TESTED_WITH.get(path.stem, "").split()]
+        own = [str(file) for stem in stems for file in sorted(room.glob(f"test_{stem}*.py"))]
         others = [str(file) for file in sorted(room.glob("test_*.py")) if str(file) not in own]
         self._stages = [files for files in (own, others) if files]
         with _silence():
@@ -105,7 +98,11 @@ class Trial:
 
 @contextlib.contextmanager
 def _silence() -> Iterator[None]:
-    with Path(os.devnull).open("w") as nowhere, contextlib.redirect_stdout(nowhere), contextlib.redirect_stderr(nowhere):
+    with (
+        Path(os.devnull).open("w") as nowhere,
+        contextlib.redirect_stdout(nowhere),
+        contextlib.redirect_stderr(nowhere),
+    ):
         yield
 
 

@@ -1,0 +1,314 @@
+"""From a head to a verdict: who passes, who is refused with what, and whom the catalog is asked about."""
+
+from dataclasses import replace
+from ipaddress import ip_network
+
+import pytest
+
+from authproxy.core.decision import Allow, AllowRules, Reason
+from authproxy.core.route import Pattern
+from authproxy.core.tally import owner_of
+from authproxy.core.token import Token
+from authproxy.edge.decide import decide, fetch_and_judge, has_too_many_tunnels
+from authproxy.edge.refusal import NO_CONTENT, TOO_MANY_TUNNELS, Refusal
+from authproxy.http1.request import RequestReader
+from authproxy.runtime import Preflight
+from tests.edge.made import GOOD, MISS, RECORD, USER_TEXT, WRONG, Users, facts, head, listener, route, runtime, services
+
+ANY = Pattern(None, "/")
+CHALLENGE = b'WWW-Authenticate: Bearer realm="api"\r\nVary: Authorization\r\n'
+INVALID = b'WWW-Authenticate: Bearer realm="api", error="invalid_token"\r\nVary: Authorization\r\n'
+UPGRADE = (b"Connection: upgrade", b"Upgrade: websocket")
+
+
+def asked(request, where, **counts):
+    """The outcome of a request to the only route, and what is noted of it."""
+    noted = facts(request, listener((ANY, where)), runtime(**counts))
+    return decide(services(), noted), noted
+
+
+def status(outcome):
+    """Status and reason of a refusal."""
+    assert isinstance(outcome, Refusal), outcome
+    return outcome.status, outcome.reason
+
+
+# ---------------------------------------------------------------------- who passes
+
+
+def test_a_good_token_passes_and_is_noted():
+    """Who it is, and which way it goes."""
+    where = route()
+    outcome, noted = asked(head(GOOD), where)
+
+    assert outcome is None
+    assert noted.route is where
+    assert noted.allow is not None
+    assert noted.allow.record is RECORD
+
+
+def test_a_usual_head_is_decided_on_as_any():
+    """Read by a pattern, token and all."""
+    where = listener((ANY, route()))
+    block = b"GET / HTTP/1.1\r\nHost: a\r\n" + GOOD
+    for _ in range(100):
+        assert where.reader.read(block)
+    usual = where.reader.take(block + b"\r\n\r\n")
+    assert usual is not None
+    assert usual.token is not None
+    noted = facts(usual, where)
+
+    assert decide(services(), noted) is None
+    assert noted.allow is not None
+
+
+def test_public_routes_ask_nobody():
+    """With a credential or without; nobody is noted."""
+    for lines in ((), (GOOD,), (WRONG,), (b"Authorization: Basic x",)):
+        outcome, noted = asked(head(*lines), route(public=True))
+
+        assert outcome is None
+        assert noted.allow is None
+        assert noted.route is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "reason", "challenge", "user"),
+    [
+        ((), "no-credential", CHALLENGE, ""),
+        ((b"Authorization: Basic abc",), "no-credential", CHALLENGE, ""),
+        ((b"Authorization: Bearer nonsense",), "malformed-token", INVALID, ""),
+        ((WRONG,), "token-mismatch", INVALID, USER_TEXT),
+    ],
+)
+def test_everybody_else_is_401(lines, reason, challenge, user):
+    """Whoever showed nothing is not told that it was invalid; the user is named for the log when the token could be read."""
+    outcome, noted = asked(head(*lines), route())
+
+    assert outcome == Refusal(status=401, reason=reason, lines=challenge, user=user)
+    assert noted.allow is None
+
+
+def test_an_unknown_user_is_401():
+    """The catalog says that there is none."""
+    outcome, noted = asked(head(GOOD), route(Users(known=None)))
+
+    assert outcome == Refusal(status=401, reason="unknown-user", lines=INVALID, user=USER_TEXT)
+    assert noted.allow is None
+
+
+@pytest.mark.parametrize("target", [b"*"])
+def test_options_star_is_answered_here(target):
+    """RFC 9110, 9.3.7: it is about no route."""
+    outcome, noted = asked(head(start=b"OPTIONS %b HTTP/1.1" % target), route())
+
+    assert outcome is NO_CONTENT
+    assert noted.route is None
+
+
+def test_no_way_is_no_pass():
+    """Whatever credential came along."""
+    request = head(GOOD, start=b"GET /a/../b HTTP/1.1")
+    outcome, noted = asked(request, route())
+
+    assert status(outcome) == (400, "ambiguous-path")
+    assert noted.route is None
+
+
+def test_a_preflight_is_answered_without_a_credential():
+    """Any other request of that route needs one."""
+    where = route(preflight=Preflight(origins=frozenset({b"https://a.test"}), lines=b"X: y\r\n"))
+    asks = (b"Origin: https://a.test", b"Access-Control-Request-Method: PUT")
+
+    answer, _ = asked(head(*asks, start=b"OPTIONS / HTTP/1.1"), where)
+    assert status(answer) == (204, "")
+    other, _ = asked(head(start=b"OPTIONS / HTTP/1.1"), where)
+    assert status(other) == (401, "no-credential")
+    plain, _ = asked(head(*asks, start=b"OPTIONS / HTTP/1.1"), route())
+    assert status(plain) == (401, "no-credential")
+
+
+# ---------------------------------------------------------------------- the route's own rules
+
+
+def test_a_route_admits_whom_it_lists():
+    """403 for a user whom the zone knows and the route does not."""
+    within, without = AllowRules(groups=frozenset({"admins"})), AllowRules(groups=frozenset({"others"}))
+    near = AllowRules(networks=(ip_network("10.0.0.0/8"),))
+
+    assert asked(head(GOOD), route(allow=within))[0] is None
+    assert asked(head(GOOD), route(allow=without))[0] == Refusal(status=403, reason="not-allowed")
+    assert asked(head(GOOD), route(allow=near))[0] == Refusal(status=403, reason="network-not-allowed")
+    assert status(asked(head(), route(allow=without))[0]) == (401, "no-credential")
+
+
+@pytest.mark.parametrize("allow", [None, AllowRules(groups=frozenset({"admins"}))])
+@pytest.mark.parametrize("public", [True, False])
+def test_a_body_is_checked_after_the_caller(allow, public):
+    """On public routes too; a stranger learns nothing of what the route takes."""
+    where = route(public=public, allow=None if public else allow)
+    body = b"Content-Length: 5"
+
+    assert asked(head(GOOD, body, start=b"POST / HTTP/1.1"), where)[0] is None
+    assert status(asked(head(GOOD, body), where)[0]) == (400, "body-not-allowed")
+    assert asked(head(GOOD, b"Content-Length: 0"), where)[0] is None
+    if not public:
+        assert status(asked(head(body), where)[0]) == (401, "no-credential")
+
+
+# ---------------------------------------------------------------------- the catalog that must be asked
+
+
+def test_a_catalog_that_must_be_asked_is_waited_for():
+    """The token that is asked about comes back; nobody has passed yet."""
+    outcome, noted = asked(head(GOOD), route(Users(known=MISS)))
+
+    assert isinstance(outcome, Token)
+    assert noted.allow is None
+    assert noted.route is not None
+
+
+@pytest.mark.parametrize(
+    ("lines", "start", "found", "changes", "expected"),
+    [
+        ((), b"GET / HTTP/1.1", RECORD, {}, None),
+        ((), b"GET / HTTP/1.1", None, {}, (401, "unknown-user")),
+        ((), b"GET / HTTP/1.1", replace(RECORD, disabled=True), {}, (401, "user-disabled")),
+        ((), b"GET / HTTP/1.1", RECORD, {"allow": AllowRules(groups=frozenset({"x"}))}, (403, "not-allowed")),
+        ((b"Content-Length: 5",), b"GET / HTTP/1.1", RECORD, {}, (400, "body-not-allowed")),
+        ((b"Content-Length: 5",), b"POST / HTTP/1.1", RECORD, {}, None),
+        ((b"Content-Length: 5",), b"POST / HTTP/1.1", RECORD, {"max_body": 4}, (413, "body-too-large")),
+    ],
+)
+async def test_what_it_says_is_judged_as_ever(lines, start, found, changes, expected):
+    """By the zone, then by the route."""
+    where = route(Users(known=MISS, found=found), **changes)
+    noted = facts(head(GOOD, *lines, start=start), listener((ANY, where)))
+    token = decide(services(), noted)
+    assert isinstance(token, Token)
+
+    outcome = await fetch_and_judge(services(), noted, token)
+
+    assert (None if outcome is None else status(outcome)) == expected
+    assert (noted.allow is not None) is (expected is None or expected[0] != 401)
+
+
+async def test_a_catalog_that_cannot_tell_is_503():
+    """Never a pass, never a 401; why is for the log."""
+    users = Users(known=MISS, found=RECORD)
+    users.is_away = True
+    noted = facts(head(GOOD), listener((ANY, route(users))))
+    token = decide(services(), noted)
+    assert isinstance(token, Token)
+
+    outcome = await fetch_and_judge(services(), noted, token)
+
+    assert isinstance(outcome, Refusal)
+    assert status(outcome) == (503, "catalog-unavailable")
+    assert (outcome.detail, outcome.lines) == ("nobody is there", b"Retry-After: 1\r\n")
+    assert noted.allow is None
+
+
+async def test_nothing_passes_that_was_never_routed():
+    """Whoever asks in the wrong order gets a refusal."""
+    token = Token(b"svc", 3, RECORD.user_id, b"s" * 32)
+    lost = facts(head(GOOD), listener((ANY, route())))
+    public = facts(head(GOOD), listener((ANY, route(public=True))))
+    public.route = route(public=True)
+
+    for noted in (lost, public):
+        outcome = await fetch_and_judge(services(), noted, token)
+        assert outcome is not None
+        assert status(outcome) == (503, "crashed")
+
+
+# ---------------------------------------------------------------------- too many
+
+
+def test_too_many_bad_credentials_of_a_source_are_429():
+    """The third of two; whoever shows a good one passes all the same, and other sources are not counted together."""
+    shared = services()
+    where = listener((ANY, route()))
+
+    def ask(*lines):
+        return decide(shared, facts(head(*lines), where, runtime(failures_per_minute=2)))
+
+    assert [status(ask(WRONG))[0] for _ in range(3)] == [401, 401, 429]
+    refusal = ask(b"Authorization: Bearer nonsense")
+    assert refusal == Refusal(
+        status=429, reason="too-many-failures", detail="malformed-token",
+        lines=b"Retry-After: 60\r\nVary: Authorization\r\n",
+    )  # fmt: skip
+    assert status(ask())[0] == 401
+    assert ask(GOOD) is None
+    assert ask(WRONG).user == USER_TEXT
+
+
+def test_without_a_limit_nobody_is_counted():
+    """As many 401 as are asked for; and nothing shown is no failure."""
+    shared = services()
+    where = listener((ANY, route()))
+
+    for _ in range(5):
+        assert status(decide(shared, facts(head(WRONG), where)))[0] == 401
+    assert len(shared.failures) == 0
+    for _ in range(5):
+        assert status(decide(shared, facts(head(), where, runtime(failures_per_minute=1))))[0] == 401
+    assert len(shared.failures) == 0
+
+
+async def test_a_bad_credential_is_counted_when_the_catalog_was_waited_for():
+    """It makes no difference when the verdict came."""
+    shared = services()
+    where = listener((ANY, route(Users(known=MISS))))
+
+    outcomes = []
+    for _ in range(2):
+        noted = facts(head(GOOD), where, runtime(failures_per_minute=1))
+        token = decide(shared, noted)
+        assert isinstance(token, Token)
+        outcomes.append(status(await fetch_and_judge(shared, noted, token)))
+
+    assert outcomes == [(401, "unknown-user"), (429, "too-many-failures")]
+
+
+@pytest.mark.parametrize(("limit", "refused"), [(None, False), (2, True), (3, False), (1, True)])
+def test_a_user_has_so_many_tunnels(limit, refused):
+    """Two are open; as many as allowed are allowed."""
+    shared = services()
+    noted = facts(head(GOOD, *UPGRADE), listener((ANY, route())), runtime(tunnels_per_user=limit))
+    assert not has_too_many_tunnels(shared, noted)
+    first = facts(head(GOOD), listener((ANY, route())))
+    assert decide(shared, first) is None
+    assert isinstance(first.allow, Allow)
+    for _ in range(2):
+        shared.tunnels.add(owner_of(first.allow))
+
+    outcome = decide(shared, noted)
+
+    assert outcome is (TOO_MANY_TUNNELS if refused else None)
+    assert has_too_many_tunnels(shared, noted) is refused
+
+
+def test_only_upgrades_that_would_come_about_are_counted():
+    """An ordinary request, or one for a protocol that the route does not know, takes no tunnel's place."""
+    shared = services()
+    where = listener((ANY, route()))
+    first = facts(head(GOOD), where)
+    assert decide(shared, first) is None
+    assert first.allow is not None
+    shared.tunnels.add(owner_of(first.allow))
+
+    def ask(*lines):
+        return decide(shared, facts(head(GOOD, *lines), where, runtime(tunnels_per_user=1)))
+
+    assert ask(*UPGRADE) is TOO_MANY_TUNNELS
+    assert ask() is None
+    assert ask(b"Connection: upgrade", b"Upgrade: other") is None
+    assert ask(b"Upgrade: websocket") is None
+
+
+def test_reasons_are_words_of_the_log():
+    """The reason of a refusal is that of the decision."""
+    assert status(asked(head(WRONG), route())[0])[1] == Reason.TOKEN_MISMATCH.value
+    assert isinstance(listener().reader, RequestReader)
