@@ -2,7 +2,7 @@
 
 import ssl
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -17,7 +17,7 @@ from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.upstreams import health_check, tell
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
-from authproxy.keystore import client_context, fingerprint
+from authproxy.keystore import client_context, fingerprint, pin_judge
 from authproxy.runtime import (
     HeaderRules,
     IdentityValue,
@@ -126,7 +126,8 @@ def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
     if before is not None and before[0] == made_from:
         return before
     context = client_context(trust, own) if any(url.tls for url in settings.urls) else None
-    endpoints = tuple(_endpoint(settings, url, context) for url in settings.urls)
+    judge = pin_judge(settings.pins, f"upstreams.{name}.pins") if settings.pins else None
+    endpoints = tuple(_endpoint(settings, url, context, judge) for url in settings.urls)
     times = UpstreamTimes(
         connect=settings.timeouts.connect.total_seconds(),
         response_head=settings.timeouts.response_head.total_seconds(),
@@ -135,7 +136,9 @@ def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
     return made_from, Upstream(name, endpoints, times, parts.stats.upstream(name), Means(spawn=parts.spawn, tell=tell))
 
 
-def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None) -> Endpoint:
+def _endpoint(
+    settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None, judge: Callable[[bytes], str] | None
+) -> Endpoint:
     address = url.address
     if isinstance(address, UnixSocket):
         check = health_check(settings.health, b"localhost")
@@ -150,6 +153,7 @@ def _endpoint(settings: UpstreamSettings, url: Url, context: ssl.SSLContext | No
         context=context if url.tls else None,
         server_name=(settings.server_name or address.host) if url.tls else "",
         believed="this system's authorities" if settings.trust is None else f"truststores.{settings.trust}",
+        judge=judge,
         authority=authority.encode(),
         check=health_check(settings.health, authority.encode()),
         max_connections=settings.max_connections,

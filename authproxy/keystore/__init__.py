@@ -15,6 +15,7 @@ from authproxy.keystore.context import ClientCertificates, ClientMode, client_co
 from authproxy.keystore.load import load_file, load_pem_pair
 from authproxy.keystore.model import Keystore, Role, covers, fingerprint
 from authproxy.keystore.names import certificate_names
+from authproxy.keystore.pins import pin_judge
 from authproxy.keystore.selftest import self_test
 from authproxy.keystore.stores import Opening
 from authproxy.keystore.trust import Truststore, load_truststore
@@ -35,6 +36,7 @@ __all__ = [
     "load_pem_pair",
     "load_text",
     "load_truststore",
+    "pin_judge",
     "self_test",
     "server_context",
 ]

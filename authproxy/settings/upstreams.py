@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from authproxy.options import Flag, Whole
 from authproxy.settings.addresses import UpstreamUrl
 from authproxy.settings.section import Section, Wait, bounded
-from authproxy.settings.words import Name, ServerName, Several, UrlPath
+from authproxy.settings.words import Name, Pin, ServerName, Several, UrlPath, at_least_one
 
 
 class UpstreamTimeouts(Section):
@@ -41,8 +41,6 @@ class Health(Section):
 class Upstream(Section):
     """A service behind the proxy."""
 
-    LATER = frozenset({"pins"})
-
     urls: Annotated[tuple[UpstreamUrl, ...], Several("URL")]
     """Where it is: `https://host:port`, `unix:/path`, or `http://` on this machine; one or a list that shares the work."""
     trust: Name | None = None
@@ -51,6 +49,8 @@ class Upstream(Section):
     """The name that its certificate must hold; by default the host of the URL."""
     keystore: Name | None = None
     """The keystore presented to it, where it wants a client certificate."""
+    pins: Annotated[tuple[Pin, ...], at_least_one("pin")] | None = None
+    """Digests of the public keys that its own certificate may have, in addition to chain and name; by default any key."""
     timeouts: UpstreamTimeouts = UpstreamTimeouts()
     """How long it may take."""
     health: Health | None = None

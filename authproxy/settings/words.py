@@ -1,5 +1,6 @@
 """Words of HTTP and of this file: names, hosts, paths, methods, header names. Each is checked where it is read."""
 
+import base64
 import re
 from collections.abc import Callable
 from typing import Annotated, Final
@@ -21,6 +22,7 @@ _FIELD_VALUE: Final = re.compile(r"[\x21-\x7e](?:[\x20-\x7e]*[\x21-\x7e])?")
 _DEFAULT_PORTS: Final = {"https": "443", "http": "80"}
 # Protocols in which the other end takes requests: RFC 9113, 3.1 (h2c), RFC 2817 (TLS, with HTTP inside).
 _HTTP_WITHIN: Final = frozenset({"h2c", "h2", "h3", "http", "https", "spdy", "tls"})
+_PIN: Final = re.compile(r"sha256/([A-Za-z0-9+/]{43}=)")
 _ENV: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _GROUP: Final = re.compile(r"[\x21-\x2b\x2d-\x7e]{1,256}")
 
@@ -147,6 +149,17 @@ def _server_name(value: str) -> str:
     return value if re.fullmatch(r"[0-9a-f:]*:[0-9a-f:.]*", value) else _host(value)
 
 
+def _pin(value: str) -> str:
+    found = _PIN.fullmatch(value)
+    # The last of 43 digits has two bits to spare: with those set, no digest would ever be written so.
+    if found is None or base64.b64encode(base64.b64decode(found[1])).decode() != found[1]:
+        raise ValueError(
+            "must be sha256/ and the base64 of a public key's SHA-256, 44 characters: openssl x509 -noout -pubkey | "
+            "openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+        )
+    return value
+
+
 def _env_name(value: str) -> str:
     if not _ENV.fullmatch(value):
         raise ValueError("must be the name of an environment variable, such as SERVER_KEYS")
@@ -225,4 +238,5 @@ ServerName = Annotated[str, *_kind(_server_name, "legacy.internal")]
 EnvName = Annotated[str, *_kind(_env_name, "SERVER_KEYS", pattern=_ENV.pattern)]
 Prefix = Annotated[str, *_kind(_prefix, "svc", pattern=_PREFIX.pattern)]
 Alias = Annotated[str, *_kind(_alias, "srv")]
+Pin = Annotated[str, *_kind(_pin, f"sha256/{'A' * 43}=", pattern=_PIN.pattern)]
 Group = Annotated[str, *_kind(_group, "admins")]

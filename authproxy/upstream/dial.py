@@ -11,6 +11,7 @@ from authproxy.upstream.side import Endpoint, Side
 from authproxy.wire.plain import SocketTransport
 from authproxy.wire.poller import poller_of
 from authproxy.wire.shake import shake_hands
+from authproxy.wire.tls import TlsTransport
 
 
 async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -> UpstreamConnection:
@@ -19,7 +20,7 @@ async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -
     `address` is an IP address, or the path of a Unix socket for an endpoint that is one: no name is resolved here.
 
     Raises:
-        ssl.SSLError: the handshake failed, see `explain`; TimeoutError after `limit`, else OSError.
+        ssl.SSLError: the handshake failed or the endpoint judged so, see `explain`; TimeoutError after `limit`, else OSError.
     """
     endpoint = side.endpoint
     loop = asyncio.get_running_loop()
@@ -33,12 +34,25 @@ async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -
                 transport = SocketTransport(loop, wire, lingering=False)
             else:
                 transport = await shake_hands(loop, wire, endpoint.context, endpoint.server_name)
+                _judge(endpoint, transport)
     except BaseException:
         wire.close()
         raise
     connection = UpstreamConnection(side)
     transport.begin(connection)
     return connection
+
+
+def _judge(endpoint: Endpoint, transport: TlsTransport) -> None:
+    """Return when the endpoint has nothing against the certificate that was shown; else close, raise ssl.SSLError."""
+    if endpoint.judge is None:
+        return
+    session = transport.get_extra_info("ssl_object")
+    shown = session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None
+    fault = endpoint.judge(shown or b"")
+    if fault:
+        transport.abort()
+        raise ssl.SSLError(fault)
 
 
 # What OpenSSL says of the usual mistakes, in an operator's words.

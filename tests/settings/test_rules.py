@@ -256,6 +256,7 @@ def test_catalogs_do_not_consist_of_themselves(problems):
         "{urls: [https://a], timeouts: {connect: 1ms, response_head: 1d}}",
         "{urls: [https://a, https://a:444, unix:/a], health: {path: /health}}",
         "{urls: https://a, max_connections: 1}",
+        "{urls: https://a, pins: [sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU=]}",
         "{urls: https://a, health: {path: /, every: 1s, timeout: 1s, host: b.example.org}}",
     ],
 )
@@ -266,6 +267,15 @@ def test_upstreams_that_are_right(problems, upstream):
     assert told(problems, "upstreams", f"{{legacy: {upstream}}}") == []
 
 
+PIN = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
+PIN_WANTED = (
+    "must be sha256/ and the base64 of a public key's SHA-256, 44 characters: openssl x509 -noout -pubkey | "
+    "openssl pkey -pubin -outform der | openssl dgst -sha256 -binary | base64"
+)
+BAD_PINS = [
+    "", PIN.removeprefix("sha256/"), PIN.replace("sha256", "sha1"), PIN.replace("/", "//", 1), PIN[:-1], PIN + "=",
+    PIN.replace("+", "-"), PIN[:-2] + "V=", " " + PIN, PIN.upper(),
+]  # fmt: skip
 PLAINTEXT = "http:// to another machine sends credentials in plaintext: use https://, or write {{urls: [{0}], unsafe_remote_plaintext: true}}"
 
 
@@ -298,7 +308,11 @@ PLAINTEXT = "http:// to another machine sends credentials in plaintext: use http
         ("{urls: https://a, server_name: '*.a'}", "legacy.server_name: a certificate is checked against one name: no wildcard here"),
         ("{urls: unix:/a, trust: ca}", "legacy.trust: has no effect without an https:// URL: take one of them away"),
         ("{urls: https://a, trust: cb}", "legacy.trust: unknown truststore (known: ca)"),
-        ("{urls: https://a, pins: []}", "legacy.pins: is not available in this version"),
+        ("{urls: https://a, pins: []}", "legacy.pins: needs at least one pin; leave the key away for none"),
+        *((f"{{urls: https://a, pins: ['{pin}']}}", f"legacy.pins[0]: {PIN_WANTED}") for pin in BAD_PINS),
+        (f"{{urls: https://a, pins: [{PIN}, {PIN}]}}", "legacy.pins[1]: stands twice: keep one"),
+        (f"{{urls: unix:/a, pins: [{PIN}]}}", "legacy.pins: a pin needs TLS: every URL must be https://"),
+        (f"{{urls: [https://a, http://localhost], pins: [{PIN}]}}", "legacy.pins: a pin needs TLS: every URL must be https://"),
         ("{urls: https://a, host: clinet}", 'legacy.host: must be one of client, upstream (did you mean "client"?)'),
         ("{urls: https://a, timeouts: {connect: 0}}", "legacy.timeouts.connect: must be between 1ms and 1d, is 0s"),
         ("{urls: https://a, timeouts: {connect: 25h}}", "legacy.timeouts.connect: must be between 1ms and 1d, is 25h"),

@@ -19,6 +19,7 @@ def check(settings: Settings) -> Iterator[Finding]:
     for name, upstream in settings.upstreams.items():
         yield from _plaintext(("upstreams", name), upstream)
         yield from _idle_tls(("upstreams", name), upstream)
+        yield from _pins(("upstreams", name), upstream)
         yield from _health(("upstreams", name), upstream)
 
 
@@ -47,6 +48,16 @@ def _idle_tls(path: Path, upstream: Upstream) -> Iterator[Finding]:
     ):
         if value is not None:
             yield Finding((*path, key), "has no effect without an https:// URL: take one of them away", key=True)
+
+
+def _pins(path: Path, upstream: Upstream) -> Iterator[Finding]:
+    """A pin that holds for some of the URLs only would be believed to hold for all."""
+    if upstream.pins and not all(url.tls for url in upstream.urls):
+        yield Finding((*path, "pins"), "a pin needs TLS: every URL must be https://", key=True)
+    pins = upstream.pins or ()
+    for index, pin in enumerate(pins):
+        if pin in pins[:index]:
+            yield Finding((*path, "pins", index), "stands twice: keep one")
 
 
 def _health(path: Path, upstream: Upstream) -> Iterator[Finding]:
