@@ -9,6 +9,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
+from typing_extensions import override
+
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.route import RouteTable
@@ -132,6 +134,48 @@ class Redirect:
     """`:8443`; empty for 443."""
 
 
+@unique
+class ProxyHeader(Enum):
+    """What a PROXY header of version 2 tells a tunnel's target."""
+
+    NONE = "none"
+    ADDRESS = "address"
+    """Where the client comes from."""
+    TLS = "tls"
+    """And its TLS session, and the name in its certificate."""
+    CERTIFICATE = "certificate"
+    """And its certificate."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Way:
+    """Where a tunnel leads: a host and a port, or a Unix socket."""
+
+    host: str = ""
+    """A name or an address."""
+    port: int = 0
+    unix: str = ""
+    """A path; empty for TCP."""
+
+    @override
+    def __str__(self) -> str:
+        if self.unix:
+            return f"unix:{self.unix}"
+        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class TunnelPlan:
+    """What a listener of mode tcp does with a connection; times in seconds."""
+
+    way: Way
+    header: ProxyHeader = ProxyHeader.NONE
+    connect: float = 3.0
+    idle: float = 600.0
+    half_close: float = 60.0
+    life: float | None = None
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Listener:
     """What a connection that came in here may see."""
@@ -153,6 +197,8 @@ class Listener:
     """What is demanded of clients' certificates (`door.peer.demand_of`); None: there is no TLS."""
     redirect: Redirect | None = None
     """Where plain HTTP leads; such a listener has no routes of its own."""
+    tunnel: TunnelPlan | None = None
+    """Where bytes are carried that need not be HTTP; such a listener has no routes either."""
     generation: int = 0
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this listener says of it, as JSON members."""

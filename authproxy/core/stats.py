@@ -122,16 +122,34 @@ class ListenerStats:
         """Connections that were closed at the door since there were too many."""
 
 
+class TunnelStats:
+    """What is counted for the connections of a listener of mode tcp; lives as long as the process."""
+
+    __slots__ = ("ends", "open", "opened", "received", "sent")
+
+    def __init__(self) -> None:
+        self.open = 0
+        """Connections that stand now."""
+        self.opened = 0
+        self.received = 0
+        """Bytes of clients that were passed on."""
+        self.sent = 0
+        self.ends: defaultdict[str, int] = defaultdict(int)
+        """How connections ended; `whole` when both sides said so."""
+
+
 class Stats:
     """All counters of a process, by the names of the configuration."""
 
-    __slots__ = ("listeners", "routes", "unrouted", "upstreams")
+    __slots__ = ("listeners", "routes", "tunnels", "unrouted", "upstreams")
 
     def __init__(self) -> None:
         self.routes: dict[tuple[str, str], RouteStats] = {}
         """By route and zone (empty for public routes)."""
         self.upstreams: dict[str, UpstreamStats] = {}
         self.listeners: dict[str, ListenerStats] = {}
+        self.tunnels: dict[str, TunnelStats] = {}
+        """By listener."""
         self.unrouted = RouteStats()
         """Requests that were refused before a route was known."""
 
@@ -148,6 +166,10 @@ class Stats:
     def upstream(self, name: str) -> UpstreamStats:
         """Return the counters of an upstream; the same ones every time."""
         return self.upstreams.setdefault(name, UpstreamStats())
+
+    def tunnel(self, listener: str) -> TunnelStats:
+        """Return the counters of a listener's tunnels; the same ones every time."""
+        return self.tunnels.setdefault(listener, TunnelStats())
 
     def listener(self, name: str) -> ListenerStats:
         """Return the counters of a listener; the same ones every time."""

@@ -14,6 +14,7 @@ from authproxy.core.record import UserId
 from authproxy.core.route import Pattern, RouteTable
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
+from authproxy.daemon.tunnels import plan_of
 from authproxy.daemon.upstreams import health_check, tell
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
@@ -269,6 +270,7 @@ def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], 
         demand=parts.demands.get(name),
         routes=tables[name],
         redirect=_redirect(settings, own, tables),
+        tunnel=plan_of(settings, own),
         times=Times(
             handshake=times.handshake.total_seconds(),
             head=times.head.total_seconds(),

@@ -9,7 +9,8 @@ from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.material import gather
 from authproxy.daemon.process import descriptor_limit
-from authproxy.door.acceptor import Acceptor
+from authproxy.daemon.tunnels import tunnels
+from authproxy.door.acceptor import Acceptor, Factory
 from authproxy.door.caps import TOO_MANY, TOO_MANY_OF_SOURCE, Caps
 from authproxy.door.contexts import Contexts
 from authproxy.door.sockets import Bind, listen
@@ -45,6 +46,8 @@ class Doors:
         self._page = page
         self._monotonic = monotonic
         self._acceptors: dict[str, Acceptor] = {}
+        self._modes: dict[str, str] = {}
+        """What kind of connections each makes."""
         self._sockets: dict[tuple[str, Bind], socket.socket] = {}
         self._next_line = 0.0
         self.caps = Caps()
@@ -85,11 +88,12 @@ class Doors:
         listeners = loaded.settings.listeners
         self._limit(loaded)
         for name in listeners:
-            # Without contexts it speaks no TLS, and its connections are of another kind.
             chosen = contexts.get(name)
             acceptor = self._acceptors.get(name)
-            if acceptor is None or (acceptor.contexts is None) is not (chosen is None):
-                acceptor = self._make(name, chosen)
+            mode = listeners[name].mode
+            if acceptor is None or self._modes.get(name) != mode:
+                acceptor = self._make(name, chosen, mode)
+                self._modes[name] = mode
                 self._move(name, acceptor)
             acceptor.contexts = chosen
             acceptor.handshake = loaded.settings.timeouts.handshake.total_seconds()
@@ -132,9 +136,7 @@ class Doors:
             acceptor.add(self._sockets[key])
         old.close()
 
-    def _make(self, name: str, contexts: Contexts | None) -> Acceptor:
-        server = EdgeServer(self._services, name, self._page, asyncio.get_running_loop())
-
+    def _make(self, name: str, contexts: Contexts | None, mode: str) -> Acceptor:
         def report(address: str, reason: str, detail: str) -> None:
             now = self._monotonic()
             if now < self._next_line:
@@ -143,5 +145,14 @@ class Doors:
             event = _EVENTS.get(reason, events.HANDSHAKE_FAILED)
             _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
 
-        factory = server.connection if contexts is not None else server.redirect_connection
-        return Acceptor(factory, contexts, caps=self.caps, stats=self._stats.listener(name), report=report)
+        made = Acceptor(
+            self._factory(name, mode), contexts, caps=self.caps, stats=self._stats.listener(name), report=report
+        )
+        made.answers_http = mode != "tcp"
+        return made
+
+    def _factory(self, name: str, mode: str) -> Factory:
+        if mode == "tcp":
+            return tunnels(self._services, name, self._stats.tunnel(name))
+        server = EdgeServer(self._services, name, self._page, asyncio.get_running_loop())
+        return server.redirect_connection if mode == "redirect" else server.connection

@@ -133,10 +133,10 @@ def _read_keystore(name: str, sources: Sources) -> Keystore:
 
 def _roles(loaded: Loaded, name: str) -> list[Role]:
     settings = loaded.settings
-    serving = any(name in {listener.keystore, *listener.sni.values()} for listener in settings.listeners.values())
-    serving = serving or (settings.ops is not None and settings.ops.keystore == name)
+    showing = {one.mode for one in settings.listeners.values() if name in {one.keystore, *one.sni.values()}}
+    serving = bool(showing - {"tcp"}) or (settings.ops is not None and settings.ops.keystore == name)
     presenting = any(upstream.keystore == name for upstream in settings.upstreams.values())
-    return [Role.SERVER] * serving + [Role.CLIENT] * presenting
+    return [Role.SERVER] * serving + [Role.TCP] * ("tcp" in showing) + [Role.CLIENT] * presenting
 
 
 def _names_for(loaded: Loaded, name: str) -> set[str]:
@@ -180,7 +180,7 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
     Raises:
         ConfigError: with every problem.
     """
-    listeners = {name: one for name, one in loaded.settings.listeners.items() if one.mode == "http"}
+    listeners = {name: one for name, one in loaded.settings.listeners.items() if one.mode != "redirect"}
 
     def build(name: str) -> Contexts:
         listener = listeners[name]
@@ -191,6 +191,9 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
 
         def context(keystore: str) -> ssl.SSLContext:
             made = keys.server_context(material.keystores[keystore], minimum=minimum, client=client)
+            if listener.mode == "tcp":
+                # Whatever is spoken in there, it is not for us to say that it is HTTP.
+                made.set_alpn_protocols([])
             keys.self_test(made, material.keystores[keystore])
             return made
 

@@ -14,6 +14,7 @@ from authproxy import events
 from authproxy.core.stats import BUCKETS, Histogram, Stats
 from authproxy.daemon.endpoints import endpoint_families
 from authproxy.daemon.status import Status
+from authproxy.daemon.tunnels import tunnel_families
 from authproxy.edge.services import Services
 
 _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -50,6 +51,7 @@ class ProxyCollector(Collector):
         yield from self._upstreams()
         yield from endpoint_families(self._source.stats, self._source.services.current.runtime)
         yield from self._listeners()
+        yield from tunnel_families(self._source.stats)
         yield from self._reloads()
         yield from self._process()
 

@@ -42,6 +42,8 @@ class Acceptor:
         """None: what comes is no TLS."""
         self.handshake = 10.0
         """Seconds for the first byte, the hello and the handshake together."""
+        self.answers_http = True
+        """Whether plain HTTP, where TLS is spoken, is told so in HTTP."""
         self.announcers: tuple[Network, ...] = ()
         """From whom a connection begins with the PROXY protocol's header."""
         self._factory = factory

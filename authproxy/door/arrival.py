@@ -28,6 +28,7 @@ class Owner(Protocol):
     """Who accepted it."""
 
     contexts: Contexts | None
+    answers_http: bool
 
     def announced(self, arrival: "Arrival") -> bool:
         """Its PROXY header told where it comes from; False: it may not go on."""
@@ -119,7 +120,7 @@ class Arrival:
             self._fail("disconnected", str(error))
 
     def _refuse_foreign(self, error: NotTls) -> None:
-        if self._first.startswith(_METHODS):
+        if self._first.startswith(_METHODS) or not self._owner.answers_http:
             self._say_not_https()
         elif any(method.startswith(self._first) for method in _METHODS):
             # Too few bytes to know.
@@ -127,6 +128,8 @@ class Arrival:
         self._fail("not-tls", str(error))
 
     def _say_not_https(self) -> None:
+        if not self._owner.answers_http:
+            return
         with contextlib.suppress(OSError):
             self.wire.send(_NOT_HTTPS)
 
@@ -206,7 +209,9 @@ def _tell(error: Exception) -> tuple[str, str]:
         detail = error.reason or str(error)
         if error.reason == "PEER_DID_NOT_RETURN_A_CERTIFICATE":
             return "no-certificate", detail
-        return ("not-tls" if error.reason in _FOREIGN else "tls-error"), detail
+        if error.reason in _FOREIGN:
+            return "not-tls", f"the client did not speak TLS ({detail})"
+        return "tls-error", detail
     return "disconnected", str(error)
 
 

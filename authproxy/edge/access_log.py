@@ -64,6 +64,13 @@ class AccessLog:
         if len(lines) > _FLUSH_LINES:
             self.flush()
 
+    def add_line(self, event: str, facts: bytes) -> None:
+        """Append the line of something that is no request; `facts`: JSON members."""
+        self._tell_time()
+        self._lines.append(b'{"time":"%b","event":"%b",%b}\n' % (self._stamp, event.encode(), facts))
+        if len(self._lines) > _FLUSH_LINES:
+            self.flush()
+
     def _tell_time(self) -> None:
         """Spell what the wall clock says, once in a millisecond."""
         now = time.time()  # noqa: TID251  # the line says when, and nothing is decided on it

@@ -4,17 +4,15 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from authproxy.core.failures import Failures
 from authproxy.core.stats import Stats
 from authproxy.core.tally import Tally
+from authproxy.door.kept import Kept
 from authproxy.edge.access_log import AccessLog
 from authproxy.runtime import Current
 from authproxy.upstream.means import Spawn
-
-if TYPE_CHECKING:
-    from authproxy.edge.carrier import Carrier
 
 _ID_DIGITS: Final = 32
 _IDS_A_DRAW: Final = 256
@@ -80,7 +78,7 @@ class Services:
     ids: RequestIds = field(default_factory=RequestIds)
     clock: WallClock = field(init=False)
     """The same wall clock, for every request."""
-    connections: "set[Carrier]" = field(default_factory=set)
+    connections: set[Kept] = field(default_factory=set)
     """Every open client connection."""
 
     def __post_init__(self) -> None:

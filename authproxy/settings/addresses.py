@@ -97,6 +97,21 @@ def parse_control(value: object) -> UnixSocket:
     return _unix(value)
 
 
+def parse_target(value: object) -> Address:
+    """Return where `host:port`, `[v6]:port` or `unix:/path` leads."""
+    if isinstance(value, Tcp | UnixSocket):
+        return value
+    if isinstance(value, str) and value.startswith("unix:"):
+        return _unix(value)
+    found = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
+    if found is None or found["port"] is None:
+        raise ValueError("must be host:port or unix:/path, such as 127.0.0.1:7888")
+    port = _port(found["port"])
+    if not port:
+        raise ValueError("needs the port that the service listens on, such as 127.0.0.1:7888")
+    return Tcp(_host(found), port)
+
+
 def parse_url(value: object) -> Url:
     """Return where `https://host:port`, `http://host:port` or `unix:/path` leads; user, path and query are refused."""
     if isinstance(value, Url):
@@ -185,6 +200,11 @@ ControlSocket = Annotated[
     UnixSocket, PlainValidator(parse_control), PlainSerializer(str), _schema("unix:/run/authproxy/control.sock")
 ]
 """Where to take orders."""
+
+Target = Annotated[
+    Address, PlainValidator(parse_target), PlainSerializer(str), _schema("127.0.0.1:7888", "unix:/run/app.sock")
+]
+"""Where a tcp listener carries its clients' bytes."""
 
 UpstreamUrl = Annotated[
     Url, PlainValidator(parse_url), PlainSerializer(str), _schema("https://legacy.internal:9443", "unix:/run/app.sock")

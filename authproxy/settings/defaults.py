@@ -25,7 +25,9 @@ def fill(values: dict[str, Value]) -> dict[str, Value]:
         filled["upstreams"] = {name: _upstream(one) for name, one in upstreams.items()}
     if isinstance(routes, list):
         names: list[Value] = (
-            [name for name, one in listeners.items() if _serves(one)] if isinstance(listeners, dict) else []
+            [name for name, one in listeners.items() if _mode(one) not in {"redirect", "tcp"}]
+            if isinstance(listeners, dict)
+            else []
         )
         filled["routes"] = [_route(one, names, zone) for one in routes]
     if isinstance(ops := values.get("ops"), dict) and _client_mode(ops) in {"optional", "required"}:
@@ -42,16 +44,16 @@ def _with(values: dict[str, Value], key: str, default: Value) -> dict[str, Value
     return values if values.get(key) is not None or default is None else {**values, key: default}
 
 
-def _serves(listener: Value) -> bool:
-    return not isinstance(listener, dict) or listener.get("mode") != "redirect"
+def _mode(listener: Value) -> Value:
+    return listener.get("mode") if isinstance(listener, dict) else None
 
 
 def _listener(value: Value, keystore: str | None) -> Value:
     # A redirect listener speaks no TLS: what is written about it there is told, and nothing is filled in.
-    if not isinstance(value, dict) or not _serves(value):
+    if not isinstance(value, dict) or _mode(value) == "redirect":
         return value
     # TLS 1.3 alone hides client certificates from onlookers, and every client that has one can speak it.
-    minimum = "1.3" if _client_mode(value) == "required" else "1.2"
+    minimum = "1.3" if _client_mode(value) == "required" or _mode(value) == "tcp" else "1.2"
     tls = value.get("tls") or {}
     return {
         **_with(value, "keystore", keystore),

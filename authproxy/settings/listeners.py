@@ -1,17 +1,19 @@
 """Sections `keystores`, `truststores` and `listeners`: the door."""
 
 from collections.abc import Mapping
+from datetime import timedelta
 from typing import TYPE_CHECKING, Annotated, Literal, TypeAlias
 
 from pydantic import Field, create_model
 
 from authproxy.options import Duration, Flag, LocalPath, SecretRef, Whole
-from authproxy.settings.addresses import Bind, Cidr
-from authproxy.settings.section import Section, bounded
+from authproxy.settings.addresses import Bind, Cidr, Target
+from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import Alias, EnvName, Host, Name, Several, UrlPath, at_least_one, later
 
 ClientMode: TypeAlias = Literal["none", "optional", "required"]
 TlsVersion: TypeAlias = Literal["1.2", "1.3"]
+ListenerMode: TypeAlias = Literal["http", "tcp", "redirect"]
 
 
 class Keystore(Section):
@@ -61,7 +63,7 @@ class Tls(Section):
     FILLED = frozenset({"minimum"})
 
     minimum: TlsVersion
-    """The oldest version that is spoken, in quotes; by default "1.2", and "1.3" where client certificates are required."""
+    """The oldest version that is spoken, in quotes; by default "1.2", and "1.3" with mode tcp and where client certificates are required."""
 
 
 class _ProxyProtocol(Section):
@@ -93,15 +95,28 @@ class Redirect(Section):
     """The port that clients know it by, where that is not the port of its first `bind`, as behind a port mapping."""
 
 
+class TunnelTimeouts(Section):
+    """How long the connections of a listener of mode tcp may take and last."""
+
+    connect: Wait = timedelta(seconds=3)
+    """Until the connection to the target stands."""
+    idle: Wait | None = None
+    """How long nothing may pass either way; by default `timeouts.tunnel_idle`."""
+    half_close: Wait = timedelta(seconds=60)
+    """How long nothing may pass once one side has ended and the other has not."""
+    life: Wait | None = None
+    """How long a connection may last at all; by default as long as it likes."""
+
+
 class Listener(Section):
     """One address, or several, where clients knock."""
 
-    LATER = frozenset({"target", "callers"})
+    LATER = frozenset({"callers"})
 
     bind: Annotated[tuple[Bind, ...], Several("address")]
     """Where to listen: `host:port`, `[v6]:port`, `unix:/path`, or a list of these."""
-    mode: Annotated[Literal["http", "redirect"], later("tcp", "authz", now="http or redirect")] = "http"
-    """`http`: HTTP/1.1 over TLS; `redirect`: plain HTTP, every request is sent to https and none is forwarded."""
+    mode: Annotated[ListenerMode, later("authz", now="http, tcp or redirect")] = "http"
+    """`http`: HTTP/1.1 over TLS; `tcp`: any bytes over TLS, carried to `target`; `redirect`: plain HTTP, sent to https."""
     redirect: Redirect | None = None
     """Where mode redirect leads; by default to the only listener of mode http."""
     keystore: Name | None = None
@@ -120,3 +135,11 @@ class Listener(Section):
     """Drop every request header whose name has `_` or `.`; those that imitate a reserved name always go."""
     hsts: Duration | None = None
     """How long browsers shall insist on https: sent with answers that lack the header; off by default."""
+    target: Target | None = None
+    """Where mode tcp carries bytes to, in plaintext: `host:port` of this machine, or `unix:/path`."""
+    send_proxy: Literal["none", "address", "tls", "certificate"] = "none"
+    """What a PROXY header, version 2, tells the target first: the addresses, with `tls` the session too, or all with the certificate."""
+    timeouts: TunnelTimeouts = TunnelTimeouts()
+    """How long connections of mode tcp may take and last."""
+    unsafe_remote_plaintext: Flag = False
+    """Allow a `target` on another machine: everything crosses the network readable and forgeable."""

@@ -138,6 +138,8 @@ class Translator:
         if path == ("version",):
             return "is needed: begin the file with `version: 1`"
         for model in self._models(path[:-1]):
+            if key == "listeners" and key in filled_keys(model):
+                return "is needed, and there is no listener of mode http that could serve it"
             if key in filled_keys(model):
                 section = child(self._document.values, f"{key}s")
                 names = sorted(section) if isinstance(section, dict) else []

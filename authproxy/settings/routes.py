@@ -89,7 +89,7 @@ class Route(Section):
     name: Name | None = None
     """The name in logs and metrics; by default host and path."""
     listeners: Annotated[tuple[Name, ...], at_least_one("listener")]
-    """The listeners it is served on; by default all."""
+    """The listeners it is served on; by default all of mode http."""
     host: Host | None = None
     """The host it is for: exact, or `*.suffix`; by default any."""
     path: UrlPath

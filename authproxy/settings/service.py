@@ -94,9 +94,9 @@ class Timeouts(Section):
     client_write: Wait = timedelta(seconds=60)
     """How long a client may take no byte of its answer."""
     connection_life: Wait = timedelta(hours=1)
-    """How old a connection may get, and up to a tenth more; it is closed with the next answer. Upgraded ones go on."""
+    """How old a connection may get, and up to a tenth more; it is closed with the next answer. Upgraded ones and those of mode tcp go on."""
     tunnel_idle: Wait = timedelta(minutes=10)
-    """How long an upgraded connection (a WebSocket) may be silent."""
+    """How long an upgraded connection (a WebSocket), or one of mode tcp, may be silent."""
     drain: Duration = timedelta(seconds=30)
     """How long requests in progress may go on after the signal to end."""
     pre_stop: Duration = timedelta(0)

@@ -24,8 +24,8 @@ MISTAKES = {
     ),
     "a value of a later version": (
         "keystore: main}}",
-        "keystore: main, mode: tcp}}",
-        "authproxy.yaml:3:64: listeners.public.mode: tcp is not available in this version: http or redirect is",
+        "keystore: main, mode: authz}}",
+        "authproxy.yaml:3:64: listeners.public.mode: authz is not available in this version: http, tcp or redirect is",
     ),
     "a key in the wrong map": (
         "keystore: main}}",

@@ -667,8 +667,8 @@ def test_redirects_that_are_right(problems, value):
          "listeners.a.hsts: is never sent over plain HTTP (RFC 6797, 7.2): set it on the listener that the redirect leads to"),
         ("{b: {bind: b:2, redirect: {port: 443}}}",
          "listeners.b.redirect: has no effect without `mode: redirect`: keep both or none"),
-        ("{b: {bind: b:2, mode: tcp}}",
-         "listeners.b.mode: tcp is not available in this version: http or redirect is"),
+        ("{b: {bind: b:2, mode: authz}}",
+         "listeners.b.mode: authz is not available in this version: http, tcp or redirect is"),
     ],
 )  # fmt: skip
 def test_redirects_that_are_wrong(problems, value, line):

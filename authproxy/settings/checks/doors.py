@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 from authproxy.options import SecretRef
 from authproxy.settings.addresses import Address, Tcp
 from authproxy.settings.checks.finding import Finding, Known
-from authproxy.settings.listeners import ClientCertificates, Keystore
+from authproxy.settings.listeners import ClientCertificates, Keystore, Listener
 from authproxy.settings.model import Settings
 from authproxy.settings.tree import Path, dotted
 from authproxy.settings.zones import Zone
@@ -18,14 +18,23 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
     if known.is_empty("listeners"):
         yield Finding((), "needs at least one listener: listeners: {public: {bind: 0.0.0.0:8443}}")
     for name, listener in settings.listeners.items():
-        yield from client_certificates(("listeners", name, "client_certificates"), listener.client_certificates)
+        here: Path = ("listeners", name, "client_certificates")
+        yield from client_certificates(here, listener.client_certificates, may_bring_root(settings, listener))
     yield from _binds(settings)
     yield from _isolation(settings.zones)
 
 
-def client_certificates(path: Path, certificates: ClientCertificates) -> Iterator[Finding]:
-    """Yield a mode that believes nobody, or trust that is never asked for."""
-    if certificates.mode != "none" and certificates.trust is None:
+def may_bring_root(settings: Settings, listener: Listener) -> bool:
+    """Return whether the keystore may be a keys file, whose root is believed by a tcp listener that names no trust."""
+    if listener.mode != "tcp":
+        return False
+    shown = [settings.keystores.get(name) for name in {listener.keystore or "", *listener.sni.values()}]
+    return all(one is None or one.certificate is None for one in shown)
+
+
+def client_certificates(path: Path, certificates: ClientCertificates, has_root: bool = False) -> Iterator[Finding]:
+    """Yield a mode that believes nobody, or trust that is never asked for; `has_root`: the keystore may bring its own."""
+    if certificates.mode != "none" and certificates.trust is None and not has_root:
         yield Finding(path, f"mode {certificates.mode} needs `trust: NAME`, one of the truststores", key=True)
     if certificates.mode == "none" and certificates.trust is not None:
         yield Finding((*path, "trust"), "nobody is asked for a certificate: add `mode: required` or `mode: optional`")

@@ -18,7 +18,7 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
             yield from _destination(here, listener, settings, known)
         else:
             yield from _keystore(here, listener, known)
-            if listener.redirect is not None:
+            if listener.redirect is not None and listener.mode == "http":
                 yield Finding(
                     (*here, "redirect"), "has no effect without `mode: redirect`: keep both or none", key=True
                 )
@@ -80,5 +80,6 @@ def _routes(settings: Settings) -> Iterator[Finding]:
         for place, name in enumerate(route.listeners):
             listener = settings.listeners.get(name)
             if listener is not None and listener.mode != "http":
-                text = f"{name} is of mode {listener.mode}, which serves no routes: name the listener that it leads to"
+                cure = "name the listener that it leads to" if listener.mode == "redirect" else "take it away"
+                text = f"{name} is of mode {listener.mode}, which serves no routes: {cure}"
                 yield Finding(("routes", index, "listeners", place), text)

@@ -14,7 +14,7 @@ Demands: TypeAlias = tuple[str | None, Allow | None, tuple[str, ...] | None]
 
 def check(settings: Settings, known: Known) -> Iterator[Finding]:
     """Yield what is wrong with routes, one by one and between them."""
-    if not settings.routes and known.is_empty("routes"):
+    if not settings.routes and known.is_empty("routes") and _serves_http(settings, known):
         yield Finding((), "needs at least one route: routes: [{path: /, upstream: NAME}]")
     reserved = frozenset(fold(name) for name in settings.identity.headers)
     for index, route in enumerate(settings.routes):
@@ -32,6 +32,13 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
         yield from _preflight((*here, "preflight"), route)
     yield from _twice(settings.routes)
     yield from _unusual(settings.routes)
+
+
+def _serves_http(settings: Settings, known: Known) -> bool:
+    """Return whether anybody needs routes: not where every listener is of mode tcp, as far as they can be read."""
+    if settings.listeners:
+        return any(listener.mode != "tcp" for listener in settings.listeners.values())
+    return known.is_empty("listeners")
 
 
 def _is_under(path: str, prefix: str) -> bool:
