@@ -2,7 +2,6 @@
 
 import json
 import os
-import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -12,27 +11,35 @@ import click
 from cryptography import x509
 
 from authproxy.cli.common import json_option
+from authproxy.cli.keys_inspect import inspect
+from authproxy.cli.keys_options import (
+    CLIENT_PLACE,
+    PASSWORD_VARIABLE,
+    password_of,
+    read_clients,
+    read_common_name,
+    read_names,
+    read_prefix,
+    read_uris,
+)
+from authproxy.cli.keys_renew import renew
 from authproxy.core.secret import Secret
 from authproxy.keystore import fingerprint
 from authproxy.keystore.generate import (
     Algorithm,
     Issued,
     Validity,
-    alternative_name,
     combined_file,
     keys_file,
     new_authority,
     new_client,
     new_server,
+    uri_name,
 )
-from authproxy.keystore.reading import read, refuse_if_exposed
 from authproxy.keystore.writing import PUBLIC_MODE, NewFile, write_all
 
-PASSWORD_VARIABLE = "AUTHPROXY_CA_PASSWORD"
 _DEFAULT_NAMES = ("localhost", "127.0.0.1", "::1")
-# A client's name becomes its common name (RFC 5280 allows 64 characters) and its files' name.
-_SAFE_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,63}", re.ASCII)
-_TAKEN_NAMES = ("ca", "server")
+_KEPT_DAYS = 3650
 
 
 class Wishes(TypedDict):
@@ -40,7 +47,10 @@ class Wishes(TypedDict):
 
     prefix: str
     days: int
+    ca_days: int | None
     san: tuple[x509.GeneralName, ...]
+    cn: str | None
+    uri: tuple[str, ...]
     client: tuple[str, ...]
     alg: str
     keep_ca: Path | None
@@ -49,54 +59,52 @@ class Wishes(TypedDict):
 
 @click.group()
 def command() -> None:
-    """Make keys and certificates."""
+    """Make, renew and look at keys and certificates."""
 
 
-def _read_names(
-    _context: click.Context, _option: click.Parameter, values: tuple[str, ...]
-) -> tuple[x509.GeneralName, ...]:
-    try:
-        return tuple(dict.fromkeys(alternative_name(value) for value in values))
-    except ValueError as error:
-        raise click.BadParameter(str(error)) from error
-
-
-def _read_clients(_context: click.Context, _option: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
-    for value in values:
-        if not _SAFE_NAME.fullmatch(value):
-            raise click.BadParameter(f"{value!r}: letters, digits and . _ @ - only, at most 64, since it names a file")
-        if value.lower() in _TAKEN_NAMES:
-            raise click.BadParameter(f"{value!r} is the name of another file that is written")
-    return tuple(dict.fromkeys(values))
-
-
-def _read_prefix(_context: click.Context, _option: click.Parameter, value: str) -> str:
-    if value and not _SAFE_NAME.fullmatch(value):
-        raise click.BadParameter(f"{value!r}: letters, digits and . _ @ - only, at most 64, since it names files")
-    return f"{value}-" if value else ""
+command.add_command(renew)
+command.add_command(inspect)
 
 
 @command.command()
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The directory to fill.")
 @click.option(
-    "--prefix", default="", callback=_read_prefix, help="Put before every file name, as in PREFIX-server.keys."
+    "--prefix", default="", callback=read_prefix, help="Put before every file name, as in PREFIX-server.keys."
 )
 @click.option("--days", type=click.IntRange(1, 3650), default=365, show_default=True, help="How long all are valid.")
+@click.option(
+    "--ca-days",
+    type=click.IntRange(1, 7300),
+    help="How long the root is valid; default: --days, or 3650 with --keep-ca, so that `keys renew` has something to renew under.",
+)
 @click.option(
     "--san",
     multiple=True,
     default=_DEFAULT_NAMES,
     show_default=True,
-    callback=_read_names,
+    callback=read_names,
     help="A host name or IP address of the server; may be repeated.",
+)
+@click.option(
+    "--cn",
+    metavar="NAME",
+    callback=read_common_name,
+    help="The common name of the server; default: the first --san. Clients look at --san only.",
 )
 @click.option(
     "--client",
     multiple=True,
     default=("client",),
     show_default=True,
-    callback=_read_clients,
+    callback=read_clients,
     help="The name of a client; may be repeated.",
+)
+@click.option(
+    "--uri",
+    multiple=True,
+    metavar="URI",
+    callback=read_uris,
+    help="A URI in the clients' certificates, where {name} stands for the client's name; may be repeated.",
 )
 @click.option(
     "--alg",
@@ -125,17 +133,21 @@ def generate(out: Path, force: bool, as_json: bool, **wishes: Unpack[Wishes]) ->
     \b
     Example:  authproxy keys generate --out certs
               authproxy keys generate --out certs --san proxy.internal --client alice --client bob
+              authproxy keys generate --out certs --uri 'spiffe://example.org/dev/{name}' --keep-ca root.pem
 
     Each *.keys file is what nREPL reads: root certificate, own certificate, own key. Each *.pem file beside it holds
     the same certificate and key without the root. Key files are written with mode 0400.
     """
     now = datetime.now(UTC)  # noqa: TID251  (this is the border)
     password = _ca_password(wishes)
+    if len(wishes["client"]) > 1 and any(CLIENT_PLACE not in uri for uri in wishes["uri"]):
+        raise click.UsageError("several clients must not share a URI: write {name} into --uri")
     validity = Validity.of_days(now, wishes["days"])
     algorithm = Algorithm(wishes["alg"])
-    authority = new_authority(f"authproxy development CA {os.urandom(4).hex()}", validity, algorithm)
-    server = new_server(authority, wishes["san"], validity, algorithm)
-    clients = {name: new_client(authority, name, validity, algorithm) for name in wishes["client"]}
+    ca_validity = Validity.of_days(now, _ca_days(wishes))
+    authority = new_authority(f"authproxy development CA {os.urandom(4).hex()}", ca_validity, algorithm)
+    server = new_server(authority, wishes["san"], validity, algorithm, wishes["cn"])
+    clients = {name: new_client(authority, name, validity, algorithm, _uris(wishes, name)) for name in wishes["client"]}
 
     files = _files(out, wishes["prefix"], authority, server, clients)
     if password is not None and wishes["keep_ca"] is not None:
@@ -146,27 +158,33 @@ def generate(out: Path, force: bool, as_json: bool, **wishes: Unpack[Wishes]) ->
     if algorithm is Algorithm.ED25519:
         click.echo("authproxy: nREPL reads Ed25519 keys from 1.8 on, with Java 15 or later", err=True)
     if as_json:
-        click.echo(_as_json(files, authority))
+        click.echo(_as_json(files, authority, server))
     else:
-        click.echo(_as_text(files, authority))
+        click.echo(_as_text(files, server))
+
+
+def _ca_days(wishes: Wishes) -> int:
+    days = wishes["ca_days"]
+    if days is None:
+        return wishes["days"] if wishes["keep_ca"] is None else max(wishes["days"], _KEPT_DAYS)
+    if days < wishes["days"]:
+        raise click.UsageError("--ca-days must be at least --days: no certificate outlives its root")
+    return days
 
 
 def _ca_password(wishes: Wishes) -> Secret[bytes] | None:
-    path = wishes["ca_password_file"]
     if wishes["keep_ca"] is None:
-        if path is not None:
+        if wishes["ca_password_file"] is not None:
             raise click.UsageError("--ca-password-file is for --keep-ca, which is not given")
         return None
-    if path is not None:
-        content = read(path)
-        refuse_if_exposed(content, "password")
-        password = content.data
-    else:
-        password = os.environ.get(PASSWORD_VARIABLE, "").encode()  # noqa: TID251  (this is the border)
-    password = password.removesuffix(b"\n")
-    if not password:
+    password = password_of(wishes["ca_password_file"], PASSWORD_VARIABLE)
+    if password is None:
         raise click.UsageError(f"--keep-ca needs a password: --ca-password-file FILE or ${PASSWORD_VARIABLE}")
-    return Secret(password)
+    return password
+
+
+def _uris(wishes: Wishes, name: str) -> list[x509.UniformResourceIdentifier]:
+    return [uri_name(uri.replace(CLIENT_PLACE, name)) for uri in wishes["uri"]]
 
 
 def _files(out: Path, prefix: str, authority: Issued, server: Issued, clients: Mapping[str, Issued]) -> list[NewFile]:
@@ -193,16 +211,17 @@ def _files(out: Path, prefix: str, authority: Issued, server: Issued, clients: M
     return files
 
 
-def _as_json(files: list[NewFile], authority: Issued) -> str:
+def _as_json(files: list[NewFile], authority: Issued, server: Issued) -> str:
     facts = {
         "files": [{"file": str(file.path), "mode": f"{file.mode:04o}", "holds": file.what} for file in files],
-        "not_after": authority.certificate.not_valid_after_utc.isoformat(),
+        "not_after": server.certificate.not_valid_after_utc.isoformat(),
+        "root_not_after": authority.certificate.not_valid_after_utc.isoformat(),
         "root_sha256": fingerprint(authority.certificate),
     }
     return json.dumps(facts, indent=2)
 
 
-def _as_text(files: list[NewFile], authority: Issued) -> str:
+def _as_text(files: list[NewFile], own: Issued) -> str:
     width = max(len(str(file.path)) for file in files)
     listed = [f"  {file.path!s:{width}}  {file.mode:04o}  {file.what}" for file in files]
     root, server = files[0].path, files[1].path
@@ -210,7 +229,7 @@ def _as_text(files: list[NewFile], authority: Issued) -> str:
         [
             "written:",
             *listed,
-            f"valid until {authority.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
+            f"valid until {own.certificate.not_valid_after_utc:%Y-%m-%d %H:%M} UTC",
             "",
             "next, in authproxy.yaml:",
             f"  keystores: {{main: {{file: {server}}}}}",

@@ -60,7 +60,7 @@ def server_context(
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
     # One is enough to resume with, and a resumed session brings the next.
     context.num_tickets = 1
-    _load_keystore(context, keystore)
+    load_keystore(context, keystore)
     if client is not None and client.mode is not ClientMode.NONE:
         _demand_certificates(context, keystore, client)
     return context
@@ -87,7 +87,7 @@ def client_context(trust: Truststore | None, keystore: Keystore | None = None) -
     else:
         _believe(context, trust)
     if keystore is not None:
-        _load_keystore(context, keystore)
+        load_keystore(context, keystore)
     return context
 
 
@@ -125,7 +125,12 @@ def _believe(context: ssl.SSLContext, trust: Truststore) -> None:
         raise MaterialError(trust.source, f"openssl does not accept the certificates: {error.reason}") from error
 
 
-def _load_keystore(context: ssl.SSLContext, keystore: Keystore) -> None:
+def load_keystore(context: ssl.SSLContext, keystore: Keystore) -> None:
+    """Let a context that shows nothing yet show this keystore.
+
+    Raises:
+        MaterialError: OpenSSL does not take it.
+    """
     pem = keystore.key_pem() + keystore.chain_pem()
     try:
         if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():

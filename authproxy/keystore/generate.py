@@ -24,8 +24,11 @@ from authproxy.keystore.model import PrivateKey
 # Clocks of peers that are a little behind shall accept a certificate that is minutes old.
 _BACK_DATED = timedelta(minutes=5)
 _SERIAL_BITS = 128
-_COMMON_NAME_LENGTH = 64  # RFC 5280, ub-common-name-length
+COMMON_NAME_LENGTH = 64  # RFC 5280, ub-common-name-length
 _DNS_NAME_LENGTH = 253
+_RSA_BITS = 3072
+_URI_LENGTH = 2048  # as SPIFFE allows
+_URI = re.compile(r"[a-z][a-z0-9+.-]*://?[!-~]+", re.ASCII | re.IGNORECASE)
 _DNS_LABEL = re.compile(r"[a-z0-9_]([a-z0-9_-]{0,61}[a-z0-9_])?", re.ASCII | re.IGNORECASE)
 
 
@@ -87,25 +90,49 @@ def new_authority(common_name: str, validity: Validity, algorithm: Algorithm) ->
 
 
 def new_server(
-    authority: Issued, names: Iterable[x509.GeneralName], validity: Validity, algorithm: Algorithm
+    authority: Issued,
+    names: Iterable[x509.GeneralName],
+    validity: Validity,
+    algorithm: Algorithm,
+    common_name: str | None = None,
 ) -> Issued:
-    """Return a server certificate for `names` (at least one; the first is also the common name)."""
+    """Return a server certificate for `names` (at least one; the first is also the common name where none is given)."""
     alternative = x509.SubjectAlternativeName(names)
-    common_name = str(next(iter(alternative)).value)[:_COMMON_NAME_LENGTH]
+    first = str(next(iter(alternative)).value)[:COMMON_NAME_LENGTH]
     return _leaf(
         authority,
-        common_name,
+        common_name or first,
         validity,
         algorithm,
         [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH]), alternative],
     )
 
 
-def new_client(authority: Issued, common_name: str, validity: Validity, algorithm: Algorithm) -> Issued:
-    """Return a client certificate whose name is `common_name`, at most 64 characters."""
-    return _leaf(
-        authority, common_name, validity, algorithm, [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])]
-    )
+def new_client(
+    authority: Issued,
+    common_name: str,
+    validity: Validity,
+    algorithm: Algorithm,
+    uris: Iterable[x509.UniformResourceIdentifier] = (),
+) -> Issued:
+    """Return a client certificate whose name is `common_name`, at most 64 characters, and `uris`, such as SPIFFE ids."""
+    extensions: list[x509.ExtensionType] = [x509.ExtendedKeyUsage([ExtendedKeyUsageOID.CLIENT_AUTH])]
+    if names := list(uris):
+        extensions.append(x509.SubjectAlternativeName(names))
+    return _leaf(authority, common_name, validity, algorithm, extensions)
+
+
+def renewed(old: x509.Certificate, authority: Issued, validity: Validity) -> Issued:
+    """Return a certificate that says the same as `old`, with a new key of the same kind; `authority` signs it."""
+    key = _key_like(old.public_key())
+    builder = _builder(old.subject, authority.certificate.subject, key, validity)
+    identifiers = _identifiers(authority, key)
+    for identifier in identifiers:
+        builder = builder.add_extension(identifier, critical=False)
+    for extension in old.extensions:
+        if extension.oid not in {identifier.oid for identifier in identifiers}:
+            builder = builder.add_extension(extension.value, extension.critical)
+    return Issued(certificate=builder.sign(authority.key, _digest(authority.key)), key=key)
 
 
 def keys_file(authority: Issued, own: Issued) -> bytes:
@@ -136,6 +163,17 @@ def alternative_name(text: str) -> x509.GeneralName:
     return x509.DNSName(name)
 
 
+def uri_name(text: str) -> x509.UniformResourceIdentifier:
+    """Return the subject alternative name of a URI such as `spiffe://example.org/dev/alice`.
+
+    Raises:
+        ValueError: it is none.
+    """
+    if len(text) > _URI_LENGTH or not _URI.fullmatch(text):
+        raise ValueError(f"{text!r} is no URI, such as spiffe://example.org/dev/alice")
+    return x509.UniformResourceIdentifier(text)
+
+
 def new_key(algorithm: Algorithm) -> PrivateKey:
     """Return a fresh private key."""
     match algorithm:
@@ -144,7 +182,7 @@ def new_key(algorithm: Algorithm) -> PrivateKey:
         case Algorithm.EC_P384:
             return ec.generate_private_key(ec.SECP384R1())
         case Algorithm.RSA:
-            return rsa.generate_private_key(public_exponent=65537, key_size=3072)
+            return rsa.generate_private_key(public_exponent=65537, key_size=_RSA_BITS)
         case Algorithm.ED25519:
             return ed25519.Ed25519PrivateKey.generate()
 
@@ -156,14 +194,33 @@ def _leaf(
     builder = _builder(_name(common_name), authority.certificate.subject, key, validity)
     builder = builder.add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
     builder = builder.add_extension(_usage(signs_certificates=False), critical=True)
-    identifier = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
-    for extension in (
-        x509.SubjectKeyIdentifier.from_public_key(key.public_key()),
-        x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(identifier),
-        *extensions,
-    ):
+    for extension in (*_identifiers(authority, key), *extensions):
         builder = builder.add_extension(extension, critical=False)
     return Issued(certificate=builder.sign(authority.key, _digest(authority.key)), key=key)
+
+
+def _identifiers(authority: Issued, key: PrivateKey) -> tuple[x509.ExtensionType, ...]:
+    try:
+        found = authority.certificate.extensions.get_extension_for_class(x509.SubjectKeyIdentifier).value
+    except x509.ExtensionNotFound:
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_public_key(authority.key.public_key())
+    else:
+        issuer = x509.AuthorityKeyIdentifier.from_issuer_subject_key_identifier(found)
+    return x509.SubjectKeyIdentifier.from_public_key(key.public_key()), issuer
+
+
+def _key_like(public: object) -> PrivateKey:
+    match public:
+        case rsa.RSAPublicKey():
+            return rsa.generate_private_key(public_exponent=65537, key_size=max(public.key_size, _RSA_BITS))
+        case ec.EllipticCurvePublicKey():
+            return ec.generate_private_key(public.curve)
+        case ed25519.Ed25519PublicKey():
+            return ed25519.Ed25519PrivateKey.generate()
+        case ed448.Ed448PublicKey():
+            return ed448.Ed448PrivateKey.generate()
+        case _:
+            raise ValueError("a key of a kind that is not made here")
 
 
 def _builder(subject: x509.Name, issuer: x509.Name, key: PrivateKey, validity: Validity) -> x509.CertificateBuilder:

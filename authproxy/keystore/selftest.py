@@ -36,14 +36,14 @@ def _try(context: ssl.SSLContext, keystore: Keystore, version: ssl.TLSVersion) -
     client = _throwaway(keystore, version).wrap_bio(down, up)
     server = context.wrap_bio(up, down, server_side=True)
     try:
-        through = _shake(client, server)
+        through = shake(client, server)
     except ssl.SSLError as error:
         raise _failure(keystore, version, error.reason or str(error)) from error
     if through and client.getpeercert(binary_form=True) != keystore.leaf.public_bytes(Encoding.DER):
         raise _failure(keystore, version, "the certificate shown is not the keystore's")
 
 
-def _shake(client: ssl.SSLObject, server: ssl.SSLObject) -> bool:
+def shake(client: ssl.SSLObject, server: ssl.SSLObject) -> bool:
     """Let the two shake hands; say whether the client is through (in TLS 1.2 it waits for the server's last word)."""
     through = False
     for _ in range(_ROUNDS):

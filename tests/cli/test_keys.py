@@ -8,9 +8,11 @@ import pytest
 from click.testing import CliRunner
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from authproxy.cli.keys import PASSWORD_VARIABLE, command
+from authproxy.cli.keys import command
+from authproxy.cli.keys_options import PASSWORD_VARIABLE
 from authproxy.errors import MaterialError, SecretError
 from authproxy.keystore import Role, check, load_file, load_truststore
+from authproxy.keystore.model import alternative_names
 
 
 @pytest.fixture
@@ -78,6 +80,41 @@ def test_wishes_are_met(generate, certs):
     assert alice.leaf.subject.rfc4514_string() == "CN=alice"
 
 
+def test_clients_get_uris_and_the_server_its_name(generate, certs):
+    """{name} stands for each client; the server has the wished common name and no URI."""
+    result = generate("--client", "alice", "--client", "bob", "--uri", "spiffe://e.org/{name}", "--cn", "the server")
+
+    assert result.exit_code == 0, result.output
+    for name in ("alice", "bob"):
+        names = alternative_names(load_file(name, certs / f"{name}.pem").leaf)
+        assert names is not None
+        assert [entry.value for entry in names] == [f"spiffe://e.org/{name}"]
+    server = load_file("main", certs / "server.pem")
+    assert server.leaf.subject.rfc4514_string() == "CN=the server"
+    assert server.covers("localhost")
+
+
+@pytest.mark.parametrize(
+    ("args", "days"),
+    [
+        ([], 365),
+        (["--days", 9], 9),
+        (["--ca-days", 700], 700),
+        (["--keep-ca", "k"], 3650),
+        (["--keep-ca", "k", "--ca-days", 365], 365),
+    ],
+)
+def test_root_lasts_as_long_as_it_can_be_of_use(args, days, generate, certs, tmp_path):
+    """Without its key no longer than what it signed; with it long enough to sign again."""
+    args = [str(tmp_path / each) if each == "k" else each for each in args]
+
+    result = generate(*args, env={PASSWORD_VARIABLE: "sesame"})
+
+    assert result.exit_code == 0, result.output
+    root = load_truststore("ca", certs / "ca.pem").certificates[0]
+    assert timedelta(days=days) <= root.not_valid_after_utc - root.not_valid_before_utc <= timedelta(days=days, hours=1)
+
+
 def test_json_lists_what_was_written(generate, certs):
     """Every file with its mode and contents, and the root's fingerprint; no key."""
     result = generate("--json")
@@ -137,6 +174,13 @@ def test_existing_files_are_replaced_by_force(generate, certs):
         (["--alg", "rsa-1024"], "is not one of"),
         (["--keep-ca", "ca.key"], f"--keep-ca needs a password: --ca-password-file FILE or ${PASSWORD_VARIABLE}"),
         (["--ca-password-file", "pw"], "--ca-password-file is for --keep-ca"),
+        (["--days", 30, "--ca-days", 29], "--ca-days must be at least --days"),
+        (["--ca-days", 7301], "7301 is not in the range"),
+        (["--cn", "x" * 65], "a common name has 1 to 64 printable characters"),
+        (["--cn", "a\nb"], "a common name has 1 to 64 printable characters"),
+        (["--uri", "no uri"], "is no URI, such as spiffe://"),
+        (["--uri", "spiffe://x/" + "y" * 2048], "is no URI, such as spiffe://"),
+        (["--client", "a", "--client", "b", "--uri", "spiffe://x/a"], "several clients must not share a URI"),
     ],
 )
 def test_wrong_wish_is_refused(args, problem, generate, certs):
@@ -148,7 +192,17 @@ def test_wrong_wish_is_refused(args, problem, generate, certs):
     assert not certs.exists()
 
 
-@pytest.mark.parametrize("args", [["--days", 1], ["--days", 3650], ["--client", "x" * 64]])
+@pytest.mark.parametrize(
+    "args",
+    [
+        ["--days", 1],
+        ["--days", 3650],
+        ["--days", 30, "--ca-days", 30],
+        ["--client", "x" * 64],
+        ["--cn", "x" * 64],
+        ["--uri", "spiffe://x/" + "y" * 2037],
+    ],
+)
 def test_wish_at_the_boundary_is_met(args, generate):
     """The ends of the ranges belong to them."""
     assert generate(*args).exit_code == 0
