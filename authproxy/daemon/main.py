@@ -16,6 +16,7 @@ from authproxy.daemon.ops import Ops
 from authproxy.daemon.process import check_aiohttp, fill_standard_descriptors, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
 from authproxy.daemon.reloader import Reloader
+from authproxy.daemon.watch import Watch
 from authproxy.settings import Loaded
 
 Ready = Callable[[Proxy], Awaitable[None]]
@@ -85,11 +86,13 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     await proxy.start(_each(ops.start, control.start))
     if ready is not None:
         await ready(proxy)
-    reloading = loop.create_task(reloader.run())
+    watch = Watch(proxy, reloader, os.environ)  # noqa: TID251  # as above
+    working = [loop.create_task(reloader.run()), loop.create_task(watch.run())]
     await signals.ending.wait()
     await proxy.drain(signals.hurry)
-    hanging = proxy.is_reloading
-    reloading.cancel()
+    hanging = proxy.is_reloading or watch.is_looking
+    for task in working:
+        task.cancel()
     await control.aclose()
     await ops.aclose()
     await proxy.aclose()

@@ -4,10 +4,12 @@ import ssl
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import TypeVar
 
 from authproxy import keystore as keys
 from authproxy.core.secret import Secret
+from authproxy.daemon.watched import look_at, material_files
 from authproxy.door.contexts import Contexts
 from authproxy.errors import ConfigError, MaterialError, SecretError
 from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, Truststore
@@ -33,6 +35,8 @@ class Sources:
 
     loaded: Loaded
     environ: Mapping[str, str]
+    seen: Mapping[Path, str] = field(default_factory=dict)
+    """What the files of material held just before any of them was read, see `watched.look_at`."""
     notes: list[str] = field(default_factory=list)
     """What is accepted but should be known, one line each."""
 
@@ -56,6 +60,11 @@ class Sources:
             where = self.loaded.where(*path)
             self.remembered[path] = read_pepper(reference, self.environ, where=where, notes=self.notes)
         return self.remembered[path]
+
+
+def open_sources(loaded: Loaded, environ: Mapping[str, str]) -> Sources:
+    """Return where the material of these settings comes from; what changes from now on, a watch will notice."""
+    return Sources(loaded=loaded, environ=environ, seen=look_at(material_files(loaded.settings, environ)))
 
 
 def gather(loaded: Loaded, section: str, names: Mapping[str, object], read: Callable[[str], T]) -> dict[str, T]:

@@ -10,7 +10,7 @@ from datetime import datetime
 from authproxy.core.stats import Stats
 from authproxy.daemon.build import Built, Parts, build
 from authproxy.daemon.catalogs import Opened, open_catalogs
-from authproxy.daemon.material import Material, Sources, read_keystores, read_truststores, server_contexts
+from authproxy.daemon.material import Material, Sources, open_sources, read_keystores, read_truststores, server_contexts
 from authproxy.door.contexts import Contexts
 from authproxy.door.peer import demand_of
 from authproxy.keystore import Keystore, Truststore
@@ -60,7 +60,7 @@ class Inputs:
 
 def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
     """Read the keys and the trust that a configuration names; raises ConfigError."""
-    sources = Sources(loaded=loaded, environ=workshop.environ)
+    sources = open_sources(loaded, workshop.environ)
     old = before.material.keystores if before is not None else {}
     return Inputs(
         sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(sources)

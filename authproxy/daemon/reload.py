@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from authproxy.daemon.material import Sources, gather, read_keystores, read_truststore
+from authproxy.daemon.material import gather, open_sources, read_keystores, read_truststore
 from authproxy.daemon.outcome import Outcome, Result
 from authproxy.daemon.prepare import Inputs, Prepared, Workshop, prepare
 from authproxy.errors import ConfigError
@@ -61,7 +61,7 @@ def _read_config(
     workshop: Workshop, load: Callable[[], Loaded], old: Inputs, now: datetime, errors: dict[str, str]
 ) -> Inputs:
     try:
-        sources = Sources(loaded=load(), environ=workshop.environ)
+        sources = open_sources(load(), workshop.environ)
         keystores = read_keystores(sources, now, old.keystores)
     except ConfigError as error:
         errors[CONFIG] = one_line(error)

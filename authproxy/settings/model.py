@@ -12,7 +12,7 @@ from authproxy.settings.addresses import Cidr, ControlSocket, UnixSocket
 from authproxy.settings.listeners import Keystore, Listener, Truststore
 from authproxy.settings.routes import Route
 from authproxy.settings.section import Section
-from authproxy.settings.service import Identity, Limits, Logging, Ops, Timeouts
+from authproxy.settings.service import Identity, Limits, Logging, Ops, Reload, Timeouts
 from authproxy.settings.upstreams import Upstream
 from authproxy.settings.words import Name
 from authproxy.settings.zones import Zone
@@ -32,7 +32,7 @@ class Settings(Section):
     # Built when used: what is validated is the subclass that `model_for` makes.
     model_config = ConfigDict(defer_build=True)
 
-    LATER = frozenset({"sessions", "reload"})
+    LATER = frozenset({"sessions"})
 
     version: Literal[1]
     """The version of this file's rules: 1."""
@@ -66,6 +66,8 @@ class Settings(Section):
     """Where operators and monitoring ask; off by default."""
     logging: Logging = Logging()
     """What is written down."""
+    reload: Reload = Reload()
+    """When keys, certificates, trust and secrets are read again without a signal."""
     control: ControlSocket | None = None
     """The socket on which `authproxy reload` asks, for this user, root and the socket's group; by default in `state`."""
     state: LocalPath | None = None

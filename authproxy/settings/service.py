@@ -5,9 +5,9 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Literal, TypeAlias
 
-from pydantic import PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
+from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from authproxy.options import Duration, Flag, Size, Whole, parse_path, size_text
+from authproxy.options import Duration, Flag, Size, Whole, duration_text, parse_path, size_text
 from authproxy.settings.addresses import Bind
 from authproxy.settings.listeners import ClientCertificates
 from authproxy.settings.section import Section, Wait, bounded
@@ -15,6 +15,8 @@ from authproxy.settings.words import HeaderName, Name
 
 IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version"]
 _MOST: Final = 1_000_000
+_SOONEST: Final = timedelta(seconds=1)
+_LATEST: Final = timedelta(days=1)
 _STREAMS: Final = ("stdout", "stderr", "off")
 
 
@@ -138,3 +140,19 @@ class Logging(Section):
         WithJsonSchema({"type": "string", "examples": ["stdout", "off", "/var/log/authproxy/access.log"]}),
     ] = "stdout"
     """Where the line of each request goes: stdout, stderr, off, or a file."""
+
+
+def _watch(every: timedelta) -> timedelta:
+    if every and not _SOONEST <= every <= _LATEST:
+        raise ValueError(
+            f"must be 0s (never), or between {duration_text(_SOONEST)} and {duration_text(_LATEST)}, "
+            f"is {duration_text(every)}"
+        )
+    return every
+
+
+class Reload(Section):
+    """What is read again without a signal."""
+
+    watch: Annotated[Duration, AfterValidator(_watch)] = timedelta(seconds=30)
+    """How often to look whether files of keys, certificates, trust or secrets have changed; 0s: only when told."""
