@@ -5,13 +5,19 @@ handed over in batches, so that a slow disk or terminal costs the event loop not
 """
 
 import json
+import re
 import time
 from collections.abc import Callable
 from typing import Final
 
+from authproxy.core.token import SHAPE
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
+# Clients have been seen to put their token into the path, or anywhere.
+_TOKEN_SIGN: Final = b"_02"
+_LEAST_TOKEN: Final = 93
+_token: Final = re.compile(SHAPE)
 # Handing over wakes the writer, which then contends for the interpreter: seldom, and much.
 _FLUSH_LINES: Final = 4096
 
@@ -47,14 +53,16 @@ class AccessLog:
             self._tell_time()
         head, route, allow = facts.request, facts.route, facts.allow
         started, answered = facts.started, facts.answered_at
-        path = head.path
-        if len(path) > _MAX_PATH or b'"' in path or b"\\" in path:
-            path = path[:_MAX_PATH].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
+        path, host = head.path, head.host
+        if not head.is_usual or len(path) > _MAX_PATH or _TOKEN_SIGN in path:
+            path = _shown(path)
+        if len(host) >= _LEAST_TOKEN:
+            host = _shown(host)
         lines = self._lines
         lines.append(
             _LINE % (
                 self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, head.method,
-                head.host, path, status, _MS[int((now - started) * 1e5)],
+                host, path, status, _MS[int((now - started) * 1e5)],
                 _MS[int((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
                 _NO_ROUTE if route is None else route.log_facts,
                 facts.user.encode() if allow is None else allow.record.user_id_header,
@@ -85,6 +93,13 @@ class AccessLog:
         if self._lines and self.write is not None:
             lines, self._lines = self._lines, []
             self.write(b"".join(lines))
+
+
+def _shown(text: bytes) -> bytes:
+    """Return what a client wrote as the log may show it: no token, and what JSON takes for itself escaped."""
+    if _TOKEN_SIGN in text:
+        text = _token.sub(b"(token)", text)
+    return text[:_MAX_PATH].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 
 def _why(reason: str, detail: str) -> bytes:

@@ -58,7 +58,7 @@ class RequestHead:
         are not among them."""
         self.is_usual = is_usual
         """Nothing but `authorization` and `token` differs from what is set here, the method is a usual one, and there is
-        nothing in the path to look at (`core.path.worth_a_look`)."""
+        nothing in the path to look at (`core.path.worth_a_look`) or to escape in JSON."""
         self.authorization: bytes | None = None
         self.token: tuple[bytes, bytes, bytes] | None = None
         """What `core.token.assemble` takes, when the authorization is known to hold a token by its shape."""

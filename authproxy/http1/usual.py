@@ -34,8 +34,8 @@ _OWS: Final = rb"[ \t]*+"
 _LENGTH: Final = _OWS + rb"(?P<length>[0-9]{1,18}+)" + _OWS
 _KEEP_ALIVE: Final = _OWS + rb"[Kk]eep-[Aa]live"
 
-# Segments of a path in which `core.path.worth_a_look` finds nothing.
-_PLAIN: Final = rb"(?:/[!\"$&-\-0-:<=>@-\[\]-~][!\"$&-.0-:<=>@-\[\]-~]*+)*+/?+"
+# Segments of a path in which `core.path.worth_a_look` finds nothing, and JSON nothing to escape.
+_PLAIN: Final = rb"(?:/[!$&-\-0-:<=>@-\[\]-~][!$&-.0-:<=>@-\[\]-~]*+)*+/?+"
 REQUEST_START: Final = (
     rb"(?P<method>GET|HEAD|POST|PUT|PATCH|DELETE|OPTIONS) "
     rb"(?P<target>(?P<path>(?=/)(?P<plain>" + _PLAIN + rb")[!\"$->@-~]*+)(?:\?[!\"$-~]*+)?+) HTTP/1\.1"

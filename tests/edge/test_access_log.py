@@ -10,15 +10,17 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authproxy.core.path import worth_a_look
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.facts import Facts
 from authproxy.http1.request import RequestHead
 
 
-def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a") -> Facts:
+def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a", host: bytes = b"localhost") -> Facts:
     """Return the facts of a request without a route."""
     listener = SimpleNamespace(log_facts=b'"listener":"public","generation":1')
-    head = RequestHead(b"GET", path, path, b"localhost")
+    usual = worth_a_look(path) is None and b'"' not in path
+    head = RequestHead(b"GET", path, path, host, is_usual=usual)
     made = Facts(
         cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started
     )
@@ -72,3 +74,25 @@ def test_a_later_line_tells_a_later_time(monkeypatch: pytest.MonkeyPatch) -> Non
     assert [json.loads(one)["time"] for one in b"".join(written).splitlines()] == [
         "1970-01-01T00:01:40.000Z", "1970-01-01T00:01:40.000Z", "1970-01-01T00:02:41.250Z",
     ]  # fmt: skip
+
+
+TOKEN = b"svc_020003_" + b"a" * 84
+
+
+@pytest.mark.parametrize(
+    "path", [b"/" + TOKEN, b"/a/%b/b" % TOKEN, b"/%2F" + TOKEN, b'/"' + TOKEN, b"/a" * 300 + TOKEN]
+)
+def test_no_token_is_shown_wherever_a_client_puts_it(path: bytes) -> None:
+    """The path and the host are shown but for that."""
+    told = line(facts(1.0, path=path, host=TOKEN + b".test"), 2.0)
+
+    assert TOKEN.decode()[20:] not in json.dumps(told)
+    assert told["host"] == "(token).test"
+
+
+@given(st.lists(st.sampled_from([b"/", b"a", b"_02", b'"', b"\\", b"%22", b"ab" * 200]), max_size=8))
+def test_a_path_is_shown_as_it_came(pieces: list[bytes]) -> None:
+    """Up to its 512th byte."""
+    path = b"/" + b"".join(pieces)
+
+    assert line(facts(1.0, path=path), 2.0)["path"] == path[:512].decode()

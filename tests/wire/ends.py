@@ -89,14 +89,22 @@ def _builder(name: str, issuer: str, key: ec.EllipticCurvePrivateKey) -> x509.Ce
 
 def _authority(name: str) -> Pair:
     key = ec.generate_private_key(ec.SECP256R1())
-    basic = x509.BasicConstraints(ca=True, path_length=None)
-    return _builder(name, name, key).add_extension(basic, critical=True).sign(key, hashes.SHA256()), key
+    # As strict a reader as Python 3.13's wants them.
+    usage = x509.KeyUsage(
+        digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+        key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+    )  # fmt: skip
+    builder = _builder(name, name, key).add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True)
+    builder = builder.add_extension(usage, critical=True)
+    builder = builder.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
+    return builder.sign(key, hashes.SHA256()), key
 
 
 def _person(folder: Path, name: str, issuer: Pair, usage: x509.ObjectIdentifier, *more: x509.ExtensionType) -> Path:
     key = ec.generate_private_key(ec.SECP256R1())
     builder = _builder(name, issuer[0].subject.rfc4514_string().removeprefix("CN="), key)
-    for extension in (x509.ExtendedKeyUsage([usage]), *more):
+    issued = x509.AuthorityKeyIdentifier.from_issuer_public_key(issuer[1].public_key())
+    for extension in (x509.ExtendedKeyUsage([usage]), issued, *more):
         builder = builder.add_extension(extension, critical=False)
     secret = key.private_bytes(
         serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
