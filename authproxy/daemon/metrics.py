@@ -13,6 +13,7 @@ from typing_extensions import override
 from authproxy import events
 from authproxy.core.stats import BUCKETS, Histogram, Stats
 from authproxy.daemon.endpoints import endpoint_families
+from authproxy.daemon.expiry import Kind, first_ends
 from authproxy.daemon.status import Status
 from authproxy.daemon.tunnels import tunnel_families
 from authproxy.edge.services import Services
@@ -20,6 +21,10 @@ from authproxy.edge.services import Services
 _Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
 _BUILD: Final = (version("tls-authproxy"), platform.python_version())
 _ROUTE: Final = ("route", "zone")
+_EXPIRY: Final = (
+    (events.METRIC_CERT_EXPIRY, "Seconds until a certificate ends.", Kind.KEYSTORE),
+    (events.METRIC_TRUST_EXPIRY, "Seconds until the first of the trusted authorities ends.", Kind.TRUSTSTORE),
+)
 
 
 class Source(Protocol):
@@ -158,10 +163,11 @@ class ProxyCollector(Collector):
     def _process(self) -> Iterator[_Family]:
         status = self._source.status
         now = self._source.now()
-        left = GaugeMetricFamily(events.METRIC_CERT_EXPIRY, "Seconds until a certificate ends.", labels=["keystore"])
-        for name, end in status.not_after.items():
-            left.add_metric([name], (end - now).total_seconds())
-        yield left
+        for metric, told, kind in _EXPIRY:
+            left = GaugeMetricFamily(metric, told, labels=[kind.value])
+            for name, end in first_ends(status.endings, kind, now).items():
+                left.add_metric([name], (end - now).total_seconds())
+            yield left
         yield GaugeMetricFamily(events.METRIC_UNSAFE, "Unsafe wishes in the configuration.", value=len(status.unsafe))
         yield CounterMetricFamily(
             events.METRIC_DROPPED_LINES, "Lines of the access log that were lost.", value=self._source.lines_dropped()

@@ -13,6 +13,7 @@ from authproxy import events
 from authproxy.daemon import log
 from authproxy.daemon.doors import bind_of
 from authproxy.daemon.endpoints import describe_endpoints, readiness_lines
+from authproxy.daemon.expiry import Kind, first_ends
 from authproxy.daemon.material import client_rules
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.sockets import listen
@@ -139,6 +140,7 @@ def describe(proxy: "Proxy") -> dict[str, object]:
     """Return what `/status` tells; no secret, no user."""
     status = proxy.status
     settings = proxy.prepared.loaded.settings
+    now = proxy.now()
     return {
         "stage": status.stage.value,
         "started": status.started.isoformat(),
@@ -148,7 +150,8 @@ def describe(proxy: "Proxy") -> dict[str, object]:
         "listeners": {name: [str(bind) for bind in listener.bind] for name, listener in settings.listeners.items()},
         "routes": sorted({name for name, _ in proxy.stats.routes}),
         "upstreams": describe_endpoints(proxy.services.current.runtime),
-        "certificates": {name: end.isoformat() for name, end in status.not_after.items()},
+        "certificates": {name: _text(end) for name, end in first_ends(status.endings, Kind.KEYSTORE, now).items()},
+        "trust": {name: _text(end) for name, end in first_ends(status.endings, Kind.TRUSTSTORE, now).items()},
         "catalogs": {
             name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()
         },

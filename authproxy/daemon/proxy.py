@@ -12,6 +12,7 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import Poller
+from authproxy.daemon.expiry import Warner, endings_of
 from authproxy.daemon.memory import Trimmer, trim
 from authproxy.daemon.outcome import Outcome, Try
 from authproxy.daemon.outside import Outside
@@ -32,7 +33,8 @@ _LOG: Final = log.get("authproxy.daemon")
 # How exactly deadlines are kept, and how old a line of the access log may get.
 _SWEEP: Final = 0.25
 _POLL: Final = 1.0
-_WARN_DAYS: Final = 30
+# How often to look what ends soon.
+_CALENDAR: Final = 60.0
 _ASKED: Final = Try()
 # Longer than the deadline of a look-up.
 _LAST_ANSWERS: Final = 2.0
@@ -63,6 +65,7 @@ class Proxy:
         self._outside: Outside
         self._sweeper: asyncio.TimerHandle | None = None
         self._said: set[str] = set()
+        self._warner = Warner()
         self._trimmer = Trimmer(lambda: self.tasks.spawn(asyncio.to_thread(trim)))
 
     async def start(self, before_serving: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -207,17 +210,14 @@ class Proxy:
         runtime = prepared.built.runtime
         self.services.current.runtime = runtime
         self.status.generation = runtime.generation
-        self.status.not_after = {name: store.not_after for name, store in prepared.material.keystores.items()}
+        self.status.endings = endings_of(prepared.material)
         self.status.unsafe = prepared.loaded.notes
         said, self._said = self._said, {*prepared.loaded.notes, *prepared.notes}
         for note in prepared.notes:
             if note not in said:
                 event = events.UNSAFE_ENABLED if note in prepared.loaded.notes else events.CONFIG_NOTED
                 _LOG.warning(event, note=note)
-        for name, keystore in prepared.material.keystores.items():
-            left = keystore.days_left(self._now())
-            if left < _WARN_DAYS:
-                _LOG.warning(events.CERTIFICATE_EXPIRING, keystore=name, days=left, file=keystore.source)
+        self._warner.look(self.status.endings, self._now())
 
     def _retire(self, before: Prepared, after: Prepared) -> None:
         kept = set(map(id, after.built.runtime.upstreams.values()))
@@ -241,8 +241,12 @@ class Proxy:
         self._trimmer.look(len(self.services.connections))
 
     async def _poll(self) -> None:
+        looked = monotonic()
         while True:
             await asyncio.sleep(_POLL)
+            if monotonic() - looked >= _CALENDAR:
+                looked = monotonic()
+                self._warner.look(self.status.endings, self._now())
             for outcome in await self._poller.reload_due(self.prepared.catalogs, monotonic()):
                 self._teller.tell_catalog(outcome)
 

@@ -4,6 +4,8 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from enum import Enum, unique
 
+from authproxy.daemon.expiry import Ending
+
 
 @unique
 class Stage(Enum):
@@ -39,8 +41,8 @@ class Status:
     """Rows that count, by catalog."""
     rejected: dict[str, int] = field(default_factory=dict)
     """Rows that do not, by catalog."""
-    not_after: dict[str, datetime] = field(default_factory=dict)
-    """The end of each keystore's certificate."""
+    endings: tuple[Ending, ...] = ()
+    """What ends, and when: keystores, trusted authorities."""
     unsafe: tuple[str, ...] = ()
     """The unsafe wishes that the configuration makes."""
 

@@ -10,6 +10,7 @@ from prometheus_client.parser import text_string_to_metric_families
 
 from authproxy import events
 from authproxy.core.stats import Stats
+from authproxy.daemon.expiry import Ending, Kind
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.daemon.status import Stage, Status
 from authproxy.edge.access_log import AccessLog
@@ -67,7 +68,11 @@ class Source:
         self.status.note("config", NOON)
         self.status.note("trust", NOON, "ca.pem: bad")
         self.status.records["users"], self.status.rejected["users"] = 3, 1
-        self.status.not_after["main"] = NOON + timedelta(hours=1)
+        ends = {"main": (Kind.KEYSTORE, 1), "ca": (Kind.TRUSTSTORE, 2)}
+        self.status.endings = tuple(
+            Ending(kind=kind, name=name, mark="", subject="", source="", end=NOON + timedelta(hours=hours))
+            for name, (kind, hours) in ends.items()
+        )
         self.status.unsafe = ("one", "two")
 
     def lines_dropped(self):
@@ -189,6 +194,7 @@ def test_the_rest_has_its_figures(value):
     assert value("authproxy_catalog_records", catalog="users") == 3
     assert value("authproxy_catalog_rejected_rows", catalog="users") == 1
     assert value("authproxy_cert_expiry_seconds", keystore="main") == 3600
+    assert value("authproxy_trust_expiry_seconds", truststore="ca") == 7200
     assert value("authproxy_unsafe_settings") == 2
     assert value("authproxy_access_log_dropped_total") == 6
 

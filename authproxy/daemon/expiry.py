@@ -1,0 +1,114 @@
+"""What ends and when: keystores, and the authorities that are trusted; each told in the log at 30, 7 and 1 days.
+
+Why once each, and not at every reload: an alert that repeats itself is one that nobody reads. The metrics say it all the
+time.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum, unique
+from typing import Final
+
+from authproxy import events
+from authproxy.daemon import log
+from authproxy.daemon.material import Material
+from authproxy.keystore.model import fingerprint, subject
+
+_LOG: Final = log.get("authproxy.daemon")
+# The last is the end itself.
+_WARN_AT: Final = tuple(timedelta(days=days) for days in (30, 7, 1, 0))
+
+
+@unique
+class Kind(Enum):
+    """What it is that ends; also the name of the fact in the log and of the label in the metric."""
+
+    KEYSTORE = "keystore"
+    TRUSTSTORE = "truststore"
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Ending:
+    """One thing that ends."""
+
+    kind: Kind
+    name: str
+    """The key in the configuration."""
+    mark: str
+    """Tells it from others of the same name: what is replaced by something that ends later is another thing."""
+    subject: str
+    source: str
+    """The file."""
+    end: datetime
+    """The aware instant from which on nobody accepts it."""
+
+
+def endings_of(material: Material) -> tuple[Ending, ...]:
+    """Return the first certificate to end of every keystore, and every authority of every truststore."""
+    return (*_of_keystores(material), *_of_truststores(material))
+
+
+def first_ends(endings: Iterable[Ending], kind: Kind, now: datetime) -> Mapping[str, datetime]:
+    """Return when the first thing of each name ends.
+
+    What has ended already counts only where nothing else is left: a dead authority in a large bundle harms nobody, and
+    must not hide the one that ends next week.
+    """
+    ends: dict[str, list[datetime]] = {}
+    for ending in endings:
+        if ending.kind is kind:
+            ends.setdefault(ending.name, []).append(ending.end)
+    return {name: min((end for end in some if end > now), default=max(some)) for name, some in ends.items()}
+
+
+class Warner:
+    """Says in time what is about to end."""
+
+    def __init__(self) -> None:
+        self._said: dict[tuple[Kind, str, str], timedelta] = {}
+
+    def look(self, endings: Iterable[Ending], now: datetime) -> None:
+        """Log what has come nearer than the next of 30, 7 and 1 days since the last look, or has ended."""
+        said, self._said = self._said, {}
+        for ending in endings:
+            key = ending.kind, ending.name, ending.mark
+            left = ending.end - now
+            crossed = [at for at in _WARN_AT if left <= at]
+            if not crossed:
+                continue
+            nearest = self._said[key] = min(crossed)
+            if key not in said or nearest < said[key]:
+                _tell(ending, left)
+
+
+def _tell(ending: Ending, left: timedelta) -> None:
+    facts = {
+        ending.kind.value: ending.name, "days": left.days, "not_after": ending.end.isoformat(), "subject": ending.subject,
+        "file": ending.source,
+    }  # fmt: skip
+    if left > timedelta(0):
+        _LOG.warning(events.CERTIFICATE_EXPIRING, **facts)
+    elif ending.kind is Kind.KEYSTORE:
+        _LOG.error(events.CERTIFICATE_EXPIRED, **facts)
+    else:
+        # Bundles carry dead authorities along; nobody is shown them.
+        _LOG.warning(events.CERTIFICATE_EXPIRED, **facts)
+
+
+def _of_keystores(material: Material) -> Iterator[Ending]:
+    for name, keystore in material.keystores.items():
+        first = min(keystore.all, key=lambda certificate: certificate.not_valid_after_utc)
+        yield Ending(
+            kind=Kind.KEYSTORE, name=name, mark=fingerprint(first), subject=subject(first), source=keystore.source,
+            end=first.not_valid_after_utc,
+        )  # fmt: skip
+
+
+def _of_truststores(material: Material) -> Iterator[Ending]:
+    for name, truststore in material.truststores.items():
+        for certificate in truststore.certificates:
+            yield Ending(
+                kind=Kind.TRUSTSTORE, name=name, mark=fingerprint(certificate), subject=subject(certificate),
+                source=truststore.source, end=certificate.not_valid_after_utc,
+            )  # fmt: skip
