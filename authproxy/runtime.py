@@ -16,6 +16,7 @@ from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.route import RouteTable
 from authproxy.core.stats import RouteStats
 from authproxy.http1.request import HeadLimits, RequestReader
+from authproxy.keystore import Demand
 from authproxy.upstream.pool import Upstream
 
 
@@ -193,8 +194,8 @@ class Listener:
     """The path that is answered here without credentials."""
     hsts: bytes | None = None
     """The whole line, with CRLF."""
-    demand: tuple[int, frozenset[bytes]] | None = None
-    """What is demanded of clients' certificates (`door.peer.demand_of`); None: there is no TLS."""
+    demand: Demand | None = None
+    """What whoever is at the other end must meet; None: nobody is asked for a certificate."""
     redirect: Redirect | None = None
     """Where plain HTTP leads; such a listener has no routes of its own."""
     tunnel: TunnelPlan | None = None

@@ -112,7 +112,7 @@ class UpstreamStats:
 class ListenerStats:
     """What is counted for one listener; lives as long as the process."""
 
-    __slots__ = ("accepted", "handshake_failures", "handshakes", "refused")
+    __slots__ = ("accepted", "handshake_failures", "handshakes", "refused", "revoked")
 
     def __init__(self) -> None:
         self.accepted = 0
@@ -120,6 +120,8 @@ class ListenerStats:
         self.handshake_failures: dict[str, int] = {}
         self.refused: dict[str, int] = {}
         """Connections that were closed at the door since there were too many."""
+        self.revoked: dict[str, int] = {}
+        """Connections that were ended since a reload shuts their clients out, by reason."""
 
 
 class TunnelStats:

@@ -16,9 +16,10 @@ from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.tunnels import plan_of
 from authproxy.daemon.upstreams import health_check, tell
+from authproxy.door.gate import server_judge
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
-from authproxy.keystore import client_context, fingerprint, pin_judge
+from authproxy.keystore import Demand, client_context, fingerprint, pin_judge
 from authproxy.runtime import (
     HeaderRules,
     IdentityValue,
@@ -57,8 +58,8 @@ class Parts:
     spawn: Spawn
     previous: Mapping[str, tuple[object, Upstream]] = field(default_factory=dict)
     """The upstreams at work with what they were made from; an equal one is used on, with its connections."""
-    demands: Mapping[str, tuple[int, frozenset[bytes]]] = field(default_factory=dict)
-    """What each listener that speaks TLS demands of its clients' certificates."""
+    demands: Mapping[str, Demand | None] = field(default_factory=dict)
+    """What each listener demands of its clients' certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -127,7 +128,8 @@ def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
     if before is not None and before[0] == made_from:
         return before
     context = client_context(trust, own) if any(url.tls for url in settings.urls) else None
-    judge = pin_judge(settings.pins, f"upstreams.{name}.pins") if settings.pins else None
+    pins = pin_judge(settings.pins, f"upstreams.{name}.pins") if settings.pins else None
+    judge = server_judge(pins, None if trust is None else trust.denied)
     endpoints = tuple(_endpoint(settings, url, context, judge) for url in settings.urls)
     times = UpstreamTimes(
         connect=settings.timeouts.connect.total_seconds(),
@@ -138,7 +140,7 @@ def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:
 
 
 def _endpoint(
-    settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None, judge: Callable[[bytes], str] | None
+    settings: UpstreamSettings, url: Url, context: ssl.SSLContext | None, judge: Callable[[object], str] | None
 ) -> Endpoint:
     address = url.address
     if isinstance(address, UnixSocket):

@@ -16,6 +16,7 @@ from authproxy.door.contexts import Contexts
 from authproxy.door.sockets import Bind, listen
 from authproxy.edge.server import EdgeServer, OwnPage
 from authproxy.edge.services import Services
+from authproxy.keystore import PeerFault
 from authproxy.settings import Loaded
 from authproxy.settings.addresses import Address, UnixSocket
 
@@ -26,6 +27,7 @@ _EVENTS = {
     "exhausted": events.ACCEPT_FAILED,
     TOO_MANY: events.CONNECTION_REFUSED,
     TOO_MANY_OF_SOURCE: events.CONNECTION_REFUSED,
+    **{fault.value: events.HANDSHAKE_REFUSED for fault in PeerFault if fault is not PeerFault.NO_CERTIFICATE},
 }
 
 
@@ -146,7 +148,12 @@ class Doors:
             _LOG.info(event, listener=name, client=address, reason=reason, error=detail)
 
         made = Acceptor(
-            self._factory(name, mode), contexts, caps=self.caps, stats=self._stats.listener(name), report=report
+            self._factory(name, mode),
+            contexts,
+            caps=self.caps,
+            stats=self._stats.listener(name),
+            report=report,
+            now=self._services.now,
         )
         made.answers_http = mode != "tcp"
         return made

@@ -1,11 +1,13 @@
 """Reads what a configuration names: keys and trust. Nothing here changes what is at work."""
 
 import ssl
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
+
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy import keystore as keys
 from authproxy.core.secret import Secret
@@ -13,6 +15,7 @@ from authproxy.daemon.watched import look_at, material_files
 from authproxy.door.contexts import Contexts
 from authproxy.errors import ConfigError, MaterialError, SecretError
 from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, Truststore
+from authproxy.keystore.names import certificate_names
 from authproxy.options import SecretRef
 from authproxy.settings import Loaded
 from authproxy.settings.listeners import ClientCertificates as ClientSettings
@@ -164,7 +167,7 @@ def _hosts_served_with(loaded: Loaded, name: str) -> set[str]:
     return {route.host for route in loaded.settings.routes if route.host and serving & set(route.listeners)}
 
 
-def read_truststores(sources: Sources) -> dict[str, Truststore]:
+def read_truststores(sources: Sources, now: datetime) -> dict[str, Truststore]:
     """Return every truststore. One that cannot be read never falls back to the system's.
 
     Raises:
@@ -172,15 +175,16 @@ def read_truststores(sources: Sources) -> dict[str, Truststore]:
     """
     loaded = sources.loaded
     return gather(
-        loaded, "truststores", loaded.settings.truststores, lambda name: read_truststore(sources, name)
+        loaded, "truststores", loaded.settings.truststores, lambda name: read_truststore(sources, name, now)
     )  # fmt: skip
 
 
-def read_truststore(sources: Sources, name: str) -> Truststore:
-    """Return one truststore; raises MaterialError or SecretError."""
+def read_truststore(sources: Sources, name: str, now: datetime, before: Truststore | None = None) -> Truststore:
+    """Return one truststore with whom it refuses, `before` being the one at work; raises MaterialError or SecretError."""
     settings = sources.loaded.settings.truststores[name]
     password = sources.optional(settings.password, "truststores", name, "password")
-    return keys.load_truststore(name, settings.file, password)
+    refusals = keys.Refusals(crls=settings.crls, deny=settings.deny)
+    return keys.with_refusals(keys.load_truststore(name, settings.file, password), refusals, now, before)
 
 
 def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
@@ -206,11 +210,33 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
             keys.self_test(made, material.keystores[keystore])
             return made
 
-        by_keystore = {keystore: context(keystore) for keystore in {own, *listener.sni.values()}}
+        by_keystore = {keystore: context(keystore) for keystore in dict.fromkeys((own, *listener.sni.values()))}
         named = {host: by_keystore[keystore] for host, keystore in listener.sni.items()}
-        return Contexts(default=by_keystore[own], names=named)
+        demand = demand_of(listener.client_certificates, material, tuple(by_keystore))
+        return Contexts(default=by_keystore[own], names=named, demand=demand)
 
     return gather(loaded, "listeners", listeners, build)
+
+
+def public_key_of(keystore: Keystore) -> str:
+    """Return the SHA-256 of the public key that a keystore shows."""
+    return certificate_names(keystore.leaf.public_bytes(Encoding.DER)).spki
+
+
+def demand_of(settings: ClientSettings, material: Material, shown: Sequence[str]) -> keys.Demand | None:
+    """Return what whoever has shaken hands must meet where these keystores are shown, the default one first.
+
+    Raises:
+        MaterialError: certificates are asked for, and nobody is named who may issue them.
+    """
+    client = client_rules(settings, material)
+    if client.mode is ClientMode.NONE:
+        return None
+    return keys.Demand(
+        is_required=client.mode is ClientMode.REQUIRED,
+        trust=keys.believed(material.keystores[shown[0]], client),
+        own_keys=frozenset(public_key_of(material.keystores[name]) for name in shown),
+    )
 
 
 def client_rules(settings: ClientSettings, material: Material) -> ClientCertificates:

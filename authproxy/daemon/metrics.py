@@ -128,14 +128,20 @@ class ProxyCollector(Collector):
             "Connections closed at the door, by reason.",
             labels=["listener", "reason"],
         )
+        revoked = CounterMetricFamily(
+            events.METRIC_REVOKED_CONNECTIONS,
+            "Connections ended because a reload shuts their clients out, by reason.",
+            labels=["listener", "reason"],
+        )
         for name, counted in self._source.stats.listeners.items():
+            _add(revoked, (name,), counted.revoked)
             accepted.add_metric([name], counted.accepted)
             _add(refused, (name,), counted.refused)
             _add(shaken, (name,), {"ok": counted.handshakes, **counted.handshake_failures})
         connections = GaugeMetricFamily(
             events.METRIC_CONNECTIONS, "Open client connections.", value=len(self._source.services.connections)
         )
-        yield from (accepted, refused, shaken, connections)
+        yield from (accepted, refused, revoked, shaken, connections)
 
     def _reloads(self) -> Iterator[_Family]:
         status = self._source.status

@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
+from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
 
@@ -14,8 +15,9 @@ from authproxy.daemon import log
 from authproxy.daemon.doors import bind_of
 from authproxy.daemon.endpoints import describe_endpoints, readiness_lines
 from authproxy.daemon.expiry import Kind, first_ends
-from authproxy.daemon.material import client_rules
+from authproxy.daemon.material import client_rules, demand_of
 from authproxy.daemon.metrics import ProxyCollector
+from authproxy.door.gate import judge_peer
 from authproxy.door.sockets import listen
 from authproxy.errors import ConfigError, MaterialError
 from authproxy.keystore import server_context
@@ -93,7 +95,7 @@ class Ops:
     async def _open(self, settings: OpsSettings) -> None:
         listening = listen(bind_of(settings.bind))
         self._bind = settings.bind
-        application = web.Application()
+        application = web.Application(middlewares=[self._gate])
         application.add_routes([
             web.get("/livez", self._livez), web.get("/readyz", self._readyz),
             web.get("/metrics", self._metrics), web.get("/status", self._status),
@@ -109,6 +111,26 @@ class Ops:
         material = self._proxy.prepared.material
         client = client_rules(settings.client_certificates, material)
         return server_context(material.keystores[settings.keystore], minimum=ssl.TLSVersion.TLSv1_2, client=client)
+
+    @web.middleware
+    async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:
+        """Let only those in who meet what is demanded of certificates at this moment."""
+        prepared = self._proxy.prepared
+        settings = prepared.loaded.settings.ops
+        if settings is not None and settings.keystore is not None:
+            demand = demand_of(settings.client_certificates, prepared.material, (settings.keystore,))
+            session = None if request.transport is None else request.transport.get_extra_info("ssl_object")
+            refused = None if demand is None else judge_peer(session, demand, self._proxy.now())
+            if refused is not None:
+                _LOG.info(
+                    events.HANDSHAKE_REFUSED,
+                    listener="ops",
+                    client=request.remote,
+                    reason=refused.fault.value,
+                    error=refused.detail,
+                )
+                raise web.HTTPForbidden(text="forbidden\n", headers={**_NO_STORE, "Connection": "close"})
+        return await handler(request)
 
     async def _livez(self, _: web.Request) -> web.Response:
         return web.Response(text="ok\n", headers=_NO_STORE)

@@ -12,7 +12,6 @@ from authproxy.daemon.build import Built, Parts, build
 from authproxy.daemon.catalogs import Opened, open_catalogs
 from authproxy.daemon.material import Material, Sources, open_sources, read_keystores, read_truststores, server_contexts
 from authproxy.door.contexts import Contexts
-from authproxy.door.peer import demand_of
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
 from authproxy.upstream.means import Spawn
@@ -37,7 +36,9 @@ class Prepared:
     @property
     def notes(self) -> tuple[str, ...]:
         """What should be known, one line each."""
-        return (*self.loaded.notes, *self.sources.notes)
+        trust = self.material.truststores.items()
+        told = (f"{self.loaded.where('truststores', name)}: {note}" for name, one in trust for note in one.notes)
+        return (*self.loaded.notes, *self.sources.notes, *told)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -63,7 +64,7 @@ def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepa
     sources = open_sources(loaded, workshop.environ)
     old = before.material.keystores if before is not None else {}
     return Inputs(
-        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(sources)
+        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(sources, now)
     )  # fmt: skip
 
 
@@ -84,7 +85,7 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         stats=workshop.stats,
         spawn=workshop.spawn,
         previous=before.built.upstreams if before is not None else {},
-        demands={name: demand_of(one.default) for name, one in contexts.items()},
+        demands={name: one.demand for name, one in contexts.items()},
     )
     return Prepared(
         sources=inputs.sources,

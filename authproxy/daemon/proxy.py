@@ -18,6 +18,7 @@ from authproxy.daemon.outcome import Outcome, Try
 from authproxy.daemon.outside import Outside
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, outcomes_of
+from authproxy.daemon.revocations import revocation_teller
 from authproxy.daemon.rounds import Rounds
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
@@ -84,6 +85,7 @@ class Proxy:
             monotonic=monotonic,
             now=self._now,
             on_crash=self._report_request_crash,
+            on_revoked=revocation_teller(self.stats),
             stats=self.stats,
         )
         self._rounds = Rounds(self.services.connections)

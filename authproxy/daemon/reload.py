@@ -43,10 +43,10 @@ def attempt(
         sources=before.sources, keystores=before.material.keystores, truststores=before.material.truststores
     )  # fmt: skip
     inputs = old if load is None else _read_config(workshop, load, old, now, errors)
-    inputs = _read_trust(inputs, old, errors)
+    inputs = _read_trust(inputs, old, now, errors)
     tries = [(CONFIG, inputs)]
     if inputs.sources is not before.sources:
-        tries.append((TRUST, _read_trust(old, old, {})))
+        tries.append((TRUST, _read_trust(old, old, now, {})))
     for part, chosen in tries:
         try:
             return Attempt(prepared=prepare(workshop, chosen, generation, before), errors=errors)
@@ -72,17 +72,19 @@ def _read_config(
     return Inputs(sources=sources, keystores=keystores)
 
 
-def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
+def _read_trust(inputs: Inputs, old: Inputs, now: datetime, errors: dict[str, str]) -> Inputs:
     """Read every truststore; one that cannot be read stays what it was, if it is still meant to be that file."""
     loaded, before = inputs.sources.loaded, old.sources.loaded.settings.truststores
     stores: dict[str, Truststore] = {}
     problems: list[str] = []
     lost = False
+
+    def read(name: str) -> Truststore:
+        return read_truststore(inputs.sources, name, now, old.truststores.get(name))
+
     for name, settings in loaded.settings.truststores.items():
         try:
-            stores |= gather(
-                loaded, "truststores", {name: settings}, lambda name: read_truststore(inputs.sources, name)
-            )
+            stores |= gather(loaded, "truststores", {name: settings}, read)
         except ConfigError as error:
             problems += error.problems
             if before.get(name) == settings and name in old.truststores:
@@ -94,7 +96,7 @@ def _read_trust(inputs: Inputs, old: Inputs, errors: dict[str, str]) -> Inputs:
     if lost and inputs is not old:
         # The new configuration names trust that cannot be had: it cannot be used either.
         errors.setdefault(CONFIG, errors[TRUST])
-        return _read_trust(old, old, {})
+        return _read_trust(old, old, now, {})
     return replace(inputs, truststores=stores)
 
 

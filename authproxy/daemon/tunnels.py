@@ -59,6 +59,7 @@ def tunnels(services: Services, listener: str, stats: TunnelStats) -> Factory:
         monotonic=services.monotonic,
         now=services.now,
         report=report,
+        on_revoked=services.on_revoked,
         on_crash=on_crash,
     )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Final
 
 from authproxy.errors import AuthproxyError
-from authproxy.keystore.reading import read
+from authproxy.keystore.reading import MAX_LIST_BYTES, read
 from authproxy.options import Options, SecretRef
 from authproxy.settings import Settings
 
@@ -31,7 +31,7 @@ def look_at(paths: Iterable[Path]) -> dict[Path, str]:
 
 def _stands_for(path: Path) -> str:
     try:
-        content = read(path)
+        content = read(path, MAX_LIST_BYTES)
     except AuthproxyError as error:
         return f"{type(error).__name__}: {error}"
     return f"{content.mode:o} {hashlib.sha256(content.data).hexdigest()}"

@@ -9,6 +9,7 @@ import asyncio
 import errno
 import socket
 from collections.abc import Callable
+from datetime import datetime
 from time import monotonic
 from typing import Final, TypeAlias
 
@@ -17,6 +18,8 @@ from authproxy.core.stats import ListenerStats
 from authproxy.door.arrival import Arrival
 from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
+from authproxy.door.gate import judge_peer
+from authproxy.keystore import Refused
 from authproxy.wire.plain import SocketTransport
 
 _BATCH: Final = 64
@@ -24,6 +27,8 @@ _BATCH: Final = 64
 _FIRST_PAUSE: Final = 0.005
 _LONGEST_PAUSE: Final = 1.0
 _SWEEP: Final = 0.25
+# How long somebody who is not let in may take to go.
+_PARTING: Final = 1.0
 _EXHAUSTED: Final = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM})
 
 Factory: TypeAlias = Callable[[bool], asyncio.Protocol]
@@ -35,9 +40,10 @@ Report: TypeAlias = Callable[[str, str, str], None]
 class Acceptor:
     """Accepts on the sockets of one listener; `contexts` and the rest may be replaced at any time."""
 
-    def __init__(
-        self, factory: Factory, contexts: Contexts | None, *, caps: Caps, stats: ListenerStats, report: Report
-    ) -> None:
+    def __init__(  # noqa: PLR0913  # what a listener is
+        self, factory: Factory, contexts: Contexts | None, *, caps: Caps, stats: ListenerStats, report: Report,
+        now: Callable[[], datetime],
+    ) -> None:  # fmt: skip
         self.contexts = contexts
         """None: what comes is no TLS."""
         self.handshake = 10.0
@@ -50,6 +56,7 @@ class Acceptor:
         self._caps = caps
         self._stats = stats
         self._report = report
+        self._now = now
         self._loop = asyncio.get_running_loop()
         self._sockets: set[socket.socket] = set()
         self._pause = _FIRST_PAUSE
@@ -141,11 +148,18 @@ class Acceptor:
         return False
 
     def arrived(self, arrival: Arrival, transport: SocketTransport) -> None:
-        """Hand a connection over to the protocol it came for."""
+        """Hand a connection over to the protocol it came for, if whoever is there may come in."""
         self._caps.settle(arrival)
-        self._stats.handshakes += 1
         address = arrival.counted
         transport.on_gone = lambda: self._caps.leave(address)
+        # What counts is what is demanded now: a reload may have come after the handshake's beginning.
+        demand = None if self.contexts is None else self.contexts.demand
+        if demand is not None:
+            refused = judge_peer(transport.get_extra_info("ssl_object"), demand, self._now())
+            if refused is not None:
+                self._turn_away(arrival, transport, refused)
+                return
+        self._stats.handshakes += 1
         try:
             protocol = self._factory(arrival.is_spare)
         except BaseException:
@@ -158,6 +172,15 @@ class Acceptor:
         """Count a connection that did not come to be."""
         self._caps.settle(arrival)
         self._caps.leave(arrival.counted)
+        self._note_failure(arrival, reason, detail)
+
+    def _turn_away(self, arrival: Arrival, transport: SocketTransport, refused: Refused) -> None:
+        """Close a connection of which nothing has been read; what the client has sent already is read away."""
+        transport.close()
+        self._loop.call_later(_PARTING, transport.abort)
+        self._note_failure(arrival, refused.fault.value, refused.detail)
+
+    def _note_failure(self, arrival: Arrival, reason: str, detail: str) -> None:
         failures = self._stats.handshake_failures
         failures[reason] = failures.get(reason, 0) + 1
         self._report(arrival.address, reason, detail)

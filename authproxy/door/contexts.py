@@ -4,6 +4,8 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from authproxy.keystore import Demand
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Contexts:
@@ -12,6 +14,9 @@ class Contexts:
     default: ssl.SSLContext
     names: Mapping[str, ssl.SSLContext] = field(default_factory=dict)
     """Exact lower-case names and `*.suffix` patterns (one label). Separate contexts share no session tickets."""
+
+    demand: Demand | None = None
+    """What whoever has shaken hands must meet besides; None: nobody is asked for a certificate."""
 
     def choose(self, name: str | None) -> ssl.SSLContext:
         """Return the context for a server name; the default for none or an unknown one."""

@@ -2,10 +2,6 @@
 
 import asyncio
 import ssl
-from datetime import datetime
-from functools import lru_cache
-
-from cryptography import x509
 
 from authproxy.core.peer import Peer
 
@@ -37,23 +33,3 @@ def _address(name: object) -> tuple[str, int]:
         address = name[0].removeprefix("::ffff:") if "." in name[0] else name[0].partition("%")[0]
         return address, name[1]
     return "", 0
-
-
-@lru_cache(maxsize=64)
-def demand_of(context: ssl.SSLContext) -> tuple[int, frozenset[bytes]]:
-    """Return what a context demands of its clients: how strictly (0: no certificate), and whose certificates count."""
-    return context.verify_mode, frozenset(context.get_ca_certs(binary_form=True))
-
-
-def still_meets(transport: asyncio.BaseTransport | None, demand: tuple[int, frozenset[bytes]] | None) -> bool:
-    """Tell whether whoever met the demand of its handshake has met this one too; an added authority shuts nobody out."""
-    context: object = None if transport is None else transport.get_extra_info("sslcontext")
-    if demand is None or not isinstance(context, ssl.SSLContext) or not demand[0]:
-        return True
-    strictness, believed = demand_of(context)
-    return strictness >= demand[0] and believed <= demand[1]
-
-
-def is_expired(peer: Peer, now: datetime) -> bool:
-    """Tell whether the peer's certificate has ended: a resumed TLS 1.2 session is not verified again by OpenSSL."""
-    return peer.certificate is not None and x509.load_der_x509_certificate(peer.certificate).not_valid_after_utc <= now

@@ -17,7 +17,7 @@ from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
 from authproxy.core.peer import Peer
-from authproxy.door.peer import is_expired, peer_of
+from authproxy.door.peer import peer_of
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
@@ -86,7 +86,7 @@ class Carrier(RequestHandler):
         self._origin = origin_of(self._peer)
         self._services.connections.add(self)
         listener = self._listener()
-        if listener is None or self._services.current.draining or is_expired(self._peer, self._services.now()):
+        if listener is None or self._services.current.draining:
             self.shut()
             return
         self.line.set_deadline(listener.times.head)

@@ -11,6 +11,7 @@ from authproxy.core.stats import Stats
 from authproxy.core.tally import Tally
 from authproxy.door.kept import Kept
 from authproxy.edge.access_log import AccessLog
+from authproxy.keystore import Refused
 from authproxy.runtime import Current
 from authproxy.upstream.means import Spawn
 
@@ -70,6 +71,8 @@ class Services:
     """The wall clock, aware: every expiry."""
     on_crash: Callable[[str, BaseException], None]
     """Told a request id and what went wrong in this program; logs it with its traceback."""
+    on_revoked: Callable[[str, str, Refused], None]
+    """Told a listener, a client's address, and why a reload shuts it out."""
     stats: Stats
     failures: Failures = field(default_factory=Failures)
     """Bad credentials by source."""

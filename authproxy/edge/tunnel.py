@@ -77,6 +77,12 @@ class Tunnel(Ends):
         record = None if zone is None else zone.catalog.peek(zone.name, allow.record.user_id)
         if record is MISS or still_holds(allow.record, allow.version, record, self._services.now()):
             return
+        self.revoke()
+
+    def revoke(self) -> None:
+        """End because whoever opened this may do so no longer; a WebSocket between two frames is told."""
+        if self._over or self._closing:
+            return
         if self._tracker is None or not self._tracker.at_boundary:
             self.end("revoked")
             return

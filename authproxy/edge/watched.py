@@ -13,11 +13,11 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.door.peer import still_meets
+from authproxy.door.gate import judge_peer
 from authproxy.edge.carrier import Carrier
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
-from authproxy.edge.phase import BODY, Phase
+from authproxy.edge.phase import BODY, HEAD, Phase
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.tunnel import Tunnel
 from authproxy.runtime import Listener, Runtime
@@ -28,6 +28,8 @@ _FREE: Final = 20.0
 _LOOKS: Final = 30
 # How often, while the last answer goes out on a connection that is closing.
 _LAST_LOOK: Final = 1.0
+# For an answer under way, once a reload shuts its client out: with a look every quarter of a second, less than a second.
+_LAST_WORDS: Final = 0.4
 # Connections that were made together, as after a restart, need not end together.
 _JITTER: Final = 1000
 
@@ -38,11 +40,11 @@ class Watched(Carrier):
     __slots__ = (
         "_ends",
         "_excused",
-        "_is_unwelcome",
         "_looked",
         "_next_look",
         "_taken",
         "_taken_at",
+        "_unwelcome_since",
         "_watched",
         "requests_left",
     )
@@ -58,6 +60,8 @@ class Watched(Carrier):
         """For how long it was not the client that the body waited for."""
         self._taken = -1
         """What the client had taken at the last look; -1: it owed nothing then."""
+        self._unwelcome_since = 0.0
+        """When a reload shut the client out; 0: it has not."""
         listener = self._listener()
         self.requests_left = sys.maxsize
         """How many requests may still come; after the last one the connection is closed."""
@@ -69,25 +73,44 @@ class Watched(Carrier):
 
     @override
     def recheck(self) -> None:
-        """End a connection too whose client's certificate would not be accepted now."""
+        """End a connection too whose client would not be let in now."""
         runtime = self._services.current.runtime
         if runtime is not self._runtime:
             self._renew(runtime)
-        if not self._is_unwelcome:
+        if not self._unwelcome_since:
             super().recheck()
-        elif isinstance(self._work, Tunnel):
-            self._work.end("revoked")
-        else:
-            self.drain()
+        elif self._phase is HEAD:
+            # Between two requests, or in the middle of a head that nobody will read.
+            self.shut()
+        elif self.is_busy and self._services.monotonic() - self._unwelcome_since >= _LAST_WORDS:
+            work = self._work
+            if isinstance(work, Tunnel):
+                work.abandon("revoked")
+            elif work is not None:
+                work.abandon("certificate-refused")
+            self.cut()
 
     @override
     def _renew(self, runtime: Runtime) -> Listener | None:
+        # Those who have just shaken hands were judged at the door, by the same demand.
+        has_changed = self._runtime is not None and runtime is not self._runtime
         listener = super()._renew(runtime)
-        self._is_unwelcome = listener is not None and not still_meets(self.line.transport, listener.demand)
-        if self._is_unwelcome:
-            # A reload has changed whose certificates count, and its handshake did not meet that.
+        demand = None if listener is None else listener.demand
+        if has_changed and demand is not None and demand.closes and not self._unwelcome_since:
+            refused = judge_peer(self._session, demand, self._services.now())
+            if refused is not None:
+                self._unwelcome_since = self._services.monotonic()
+                self._services.on_revoked(self._listener_name, self._peer.address, refused)
+                if isinstance(self._work, Tunnel):
+                    self._work.revoke()
+        if self._unwelcome_since:
+            # A request that comes from now on finds no listener.
             self._current = None
         return self._current
+
+    @property
+    def _session(self) -> object:
+        return None if self.line.transport is None else self.line.transport.get_extra_info("ssl_object")
 
     @override
     def watch(self, now: float) -> None:

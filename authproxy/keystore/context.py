@@ -8,12 +8,14 @@ certificate into a live context can leave it without any, and one client authori
 import os
 import ssl
 import tempfile
+from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
 from typing import NoReturn
 
 from authproxy.errors import MaterialError
+from authproxy.keystore.crl import pem_of
 from authproxy.keystore.model import Keystore
 from authproxy.keystore.trust import Truststore
 
@@ -66,6 +68,20 @@ def server_context(
     return context
 
 
+def believed(keystore: Keystore, client: ClientCertificates) -> Truststore:
+    """Return who may issue client certificates where `keystore` is shown.
+
+    Raises:
+        MaterialError: nobody is named, and the keystore is no keys file, which brings its own root.
+    """
+    if client.trust is not None:
+        return client.trust
+    if keystore.root is not None:
+        return Truststore(name=keystore.name, certificates=(keystore.root,), source=keystore.source)
+    problem = "holds no root certificate to trust clients by (name a truststore, or use a keys file)"
+    raise MaterialError(keystore.source, problem)
+
+
 def client_context(trust: Truststore | None, keystore: Keystore | None = None) -> ssl.SSLContext:
     """Return a context that verifies chain and host name of the server, and presents `keystore` if asked.
 
@@ -104,13 +120,7 @@ def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
 
 
 def _demand_certificates(context: ssl.SSLContext, keystore: Keystore, client: ClientCertificates) -> None:
-    trust = client.trust
-    if trust is None and keystore.root is not None:
-        trust = Truststore(name=keystore.name, certificates=(keystore.root,), source=keystore.source)
-    if trust is None:
-        problem = "holds no root certificate to trust clients by (name a truststore, or use a keys file)"
-        raise MaterialError(keystore.source, problem)
-    _believe(context, trust)
+    _believe(context, believed(keystore, client))
     context.verify_mode = ssl.CERT_REQUIRED if client.mode is ClientMode.REQUIRED else ssl.CERT_OPTIONAL
     # OP_NO_TICKET alone makes TLS 1.3 tickets stateful, num_tickets ends them.
     context.options |= ssl.OP_NO_TICKET
@@ -120,7 +130,12 @@ def _demand_certificates(context: ssl.SSLContext, keystore: Keystore, client: Cl
 def _believe(context: ssl.SSLContext, trust: Truststore) -> None:
     context.verify_flags = _OWN_TRUST
     try:
-        context.load_verify_locations(cadata=trust.der())
+        if trust.certificates:
+            context.load_verify_locations(cadata=trust.der())
+        if trust.crls is not None:
+            context.verify_flags |= ssl.VerifyFlags.VERIFY_CRL_CHECK_LEAF
+            if trust.crls:
+                _with_path_of(pem_of(trust.crls), lambda path: context.load_verify_locations(cafile=path))
     except ssl.SSLError as error:
         raise MaterialError(trust.source, f"openssl does not accept the certificates: {error.reason}") from error
 
@@ -133,27 +148,23 @@ def load_keystore(context: ssl.SSLContext, keystore: Keystore) -> None:
     """
     pem = keystore.key_pem() + keystore.chain_pem()
     try:
-        if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
-            _load_from_memory(context, pem)
-        else:
-            _load_from_private_file(context, pem)
+        _with_path_of(pem, lambda path: context.load_cert_chain(path, password=_never_prompt))
     except ssl.SSLError as error:
         raise MaterialError(keystore.source, f"openssl does not accept the certificate: {error.reason}") from error
 
 
-def _load_from_memory(context: ssl.SSLContext, pem: bytes) -> None:
-    # load_cert_chain takes paths only; this one leads to memory that has no name and ends with the descriptor.
-    with os.fdopen(os.memfd_create("keystore", os.MFD_CLOEXEC), "wb") as file:
-        file.write(pem)
-        file.flush()
-        context.load_cert_chain(f"/proc/self/fd/{file.fileno()}", password=_never_prompt)
-
-
-def _load_from_private_file(context: ssl.SSLContext, pem: bytes) -> None:
+def _with_path_of(pem: bytes, load: Callable[[str], None]) -> None:
+    # The ssl module takes paths only; this one leads to memory that has no name and ends with the descriptor.
+    if hasattr(os, "memfd_create") and Path("/proc/self/fd").is_dir():
+        with os.fdopen(os.memfd_create("keystore", os.MFD_CLOEXEC), "wb") as memory:
+            memory.write(pem)
+            memory.flush()
+            load(f"/proc/self/fd/{memory.fileno()}")
+        return
     with tempfile.NamedTemporaryFile(prefix="authproxy-") as file:  # mode 0600
         file.write(pem)
         file.flush()
-        context.load_cert_chain(file.name, password=_never_prompt)
+        load(file.name)
 
 
 def _never_prompt() -> NoReturn:

@@ -9,6 +9,8 @@ from authproxy.errors import MaterialError, SecretError
 
 # The fattest honest file is a trust bundle: Debian's, with 146 authorities, has 220 KiB.
 MAX_BYTES = 1 << 20
+# The fattest public revocation lists have some hundred thousand entries of about 40 bytes each.
+MAX_LIST_BYTES = 16 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -21,15 +23,15 @@ class Content:
     """Permission bits."""
 
 
-def read(path: Path) -> Content:
-    """Return what `path` holds.
+def read(path: Path, limit: int = MAX_BYTES) -> Content:
+    """Return what `path` holds, at most `limit` bytes.
 
     The mode is that of the open file, so nobody can change it between the question and the answer.
     Symbolic links are followed (Kubernetes mounts secrets so).
 
     Raises:
         SecretError: the file may not be read.
-        MaterialError: it is missing, not a regular file, or larger than 1 MiB.
+        MaterialError: it is missing, not a regular file, or larger than that.
     """
     # Without O_NONBLOCK the opening of a FIFO waits for a writer, for ever.
     flags = os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC
@@ -43,7 +45,7 @@ def read(path: Path) -> Content:
         raise MaterialError(str(path), _reason(error)) from error
     try:
         with os.fdopen(descriptor, "rb", buffering=0) as file:
-            return _read_open(path, file.fileno())
+            return _read_open(path, file.fileno(), limit)
     except OSError as error:
         raise MaterialError(str(path), _reason(error)) from error
 
@@ -65,17 +67,19 @@ def refuse_if_exposed(content: Content, what: str = "private key") -> tuple[str,
     return ()
 
 
-def _read_open(path: Path, descriptor: int) -> Content:
+def _read_open(path: Path, descriptor: int, limit: int) -> Content:
     facts = os.fstat(descriptor)
     if not stat.S_ISREG(facts.st_mode):
         raise MaterialError(str(path), "is not a regular file (a pipe or device cannot be read again at reload)")
     chunks: list[bytes] = []
-    missing = MAX_BYTES + 1
+    missing = limit + 1
     while missing and (chunk := os.read(descriptor, missing)):
         chunks.append(chunk)
         missing -= len(chunk)
     if not missing:
-        raise MaterialError(str(path), f"is larger than {MAX_BYTES >> 20} MiB, this is no key or certificate file")
+        raise MaterialError(
+            str(path), f"is larger than {limit >> 20} MiB, this is no file of keys, certificates or revocations"
+        )
     return Content(path=path, data=b"".join(chunks), mode=stat.S_IMODE(facts.st_mode))
 
 

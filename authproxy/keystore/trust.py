@@ -1,8 +1,9 @@
-"""A truststore: the certificates that somebody has chosen to believe, out of a PEM bundle or a trust store of Java's."""
+"""A truststore: the certificates that somebody has chosen to believe, and whom not to believe all the same."""
 
 import hashlib
 import stat
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
+from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
@@ -11,8 +12,10 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError, SecretError
 from authproxy.keystore.blocks import decode, read_blocks
+from authproxy.keystore.crl import Crl, newest, read_crls
+from authproxy.keystore.deny import Denied, load_denied
 from authproxy.keystore.formats import STORES, format_of, refuse_unread_formats
-from authproxy.keystore.model import fingerprint
+from authproxy.keystore.model import fingerprint, subject
 from authproxy.keystore.parts import certificates, missing, refuse_strange_blocks
 from authproxy.keystore.reading import read
 from authproxy.keystore.stores import trusted_certificates
@@ -25,18 +28,39 @@ class Truststore:
     name: str
     """The truststore's key in the configuration."""
     certificates: tuple[x509.Certificate, ...]
-    """In the order of the file, each once, never empty."""
+    """In the order of the file, each once; empty only when revocation lists name every one: then nobody is believed."""
     source: str
     """The file it was read from; for messages."""
+    crls: tuple[Crl, ...] | None = None
+    """One revocation list for each authority that has one; None: revocation is not asked about."""
+    listed: frozenset[str] = field(default=frozenset(), compare=False)
+    """Digests of all lists that were read, also of those that count for nothing."""
+    denied: Denied = field(default_factory=Denied)
+    """Who is refused, whoever vouches for them."""
+    notes: tuple[str, ...] = field(default=(), compare=False)
+    """What the operator should hear at start, one line each."""
 
     @property
     def fingerprint(self) -> str:
-        """SHA-256 over the set of certificates, 64 hex digits: it changes when and only when that set changes."""
-        return hashlib.sha256("".join(sorted(map(fingerprint, self.certificates))).encode()).hexdigest()
+        """SHA-256 over all that is believed and refused, 64 hex digits: it changes when and only when that changes."""
+        parts = [
+            *sorted(map(fingerprint, self.certificates)), "crls" if self.crls is not None else "",
+            *sorted(crl.digest for crl in self.crls or ()),
+            "denied", *sorted(self.denied.certificates), "keys", *sorted(self.denied.keys),
+        ]  # fmt: skip
+        return hashlib.sha256("\n".join(parts).encode()).hexdigest()
 
     def der(self) -> bytes:
         """Return the certificates one after the other in DER, as `SSLContext.load_verify_locations` takes them."""
         return b"".join(certificate.public_bytes(Encoding.DER) for certificate in self.certificates)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Refusals:
+    """Where it is written whom not to believe."""
+
+    crls: tuple[Path, ...] = ()
+    deny: Path | None = None
 
 
 def load_truststore(name: str, path: Path, password: Secret[bytes] | None = None) -> Truststore:
@@ -64,3 +88,38 @@ def load_truststore(name: str, path: Path, password: Secret[bytes] | None = None
     if not found:
         raise missing("CERTIFICATE", text.blocks, str(path))
     return Truststore(name=name, certificates=found, source=str(path))
+
+
+def with_refusals(trust: Truststore, refusals: Refusals, now: datetime, before: Truststore | None = None) -> Truststore:
+    """Return a truststore that also refuses whom these files name; without any it stays as it is.
+
+    Lists that are the same in `before`, and have expired since, are taken all the same: they refuse everybody whom
+    they would have to vouch for.
+
+    Raises:
+        SecretError: a file may not be read, or everybody may write it.
+        MaterialError: a file cannot be used.
+    """
+    if refusals.deny is not None:
+        trust = replace(trust, denied=load_denied(refusals.deny))
+    if not refusals.crls:
+        return trust
+    known = frozenset() if before is None else before.listed
+    read_lists = [crl for path in refusals.crls for crl in read_crls(path, trust.certificates, now, known)]
+    crls = newest(read_lists)
+    revoked = [one for one in trust.certificates if any(crl.names(one) for crl in crls)]
+    listed = [crl.issuer for crl in crls]
+    unlisted = [one for one in trust.certificates if one not in listed and one not in revoked]
+    return replace(
+        trust,
+        certificates=tuple(one for one in trust.certificates if one not in revoked),
+        crls=tuple(crl for crl in crls if crl.issuer not in revoked),
+        listed=frozenset(crl.digest for crl in read_lists),
+        notes=(
+            *(f"{trust.source}: not believed, because a revocation list names it: {subject(one)}" for one in revoked),
+            *(
+                f"{trust.source}: nobody comes in with a certificate of {subject(one)}: it has no list in `crls`"
+                for one in unlisted
+            ),
+        ),
+    )

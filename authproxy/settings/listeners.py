@@ -38,12 +38,14 @@ class Keystore(Section):
 class Truststore(Section):
     """Who is believed."""
 
-    LATER = frozenset({"crls", "deny"})
-
     file: LocalPath
     """The certificates of the authorities: PEM, or a trust store in PKCS#12 or JKS; told by content."""
     password: SecretRef | None = None
     """What opens a PKCS#12 or JKS trust store."""
+    crls: Annotated[tuple[LocalPath, ...], Several("file")] = ()
+    """Their revocation lists, PEM or DER; whoever's issuer has none, or one out of date, is refused. By default none are asked for."""
+    deny: LocalPath | None = None
+    """Who is refused all the same: SHA-256 of certificates, or of keys as `spki:` or `sha256/BASE64`, one to a line."""
 
 
 class ClientCertificates(Section):

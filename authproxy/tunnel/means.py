@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from authproxy.door.kept import Kept
+from authproxy.keystore import Refused
 from authproxy.runtime import Current
 from authproxy.tunnel.ended import Ended
 from authproxy.upstream.means import Spawn
@@ -22,4 +23,6 @@ class Means:
     now: Callable[[], datetime]
     report: Callable[[Ended], None]
     """Writes a tunnel's line."""
+    on_revoked: Callable[[str, str, Refused], None]
+    """Told a listener, a client's address, and why a reload shuts it out."""
     on_crash: Callable[[BaseException], None]

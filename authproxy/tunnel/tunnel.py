@@ -11,7 +11,8 @@ from typing_extensions import override
 from authproxy.core.certificate import CertificateNames
 from authproxy.core.peer import Peer
 from authproxy.core.stats import TunnelStats
-from authproxy.door.peer import is_expired, peer_of, still_meets
+from authproxy.door.gate import judge_peer
+from authproxy.door.peer import peer_of
 from authproxy.errors import UnreadableCertificate
 from authproxy.keystore.names import certificate_names
 from authproxy.runtime import Listener, TunnelPlan
@@ -108,9 +109,7 @@ class Tunnel:
     def _refusal(self) -> End | None:
         if self._is_spare:
             return End.TOO_MANY
-        if self._means.current.draining:
-            return End.DRAINED
-        return End.REVOKED if is_expired(self._peer, self._means.now()) else None
+        return End.DRAINED if self._means.current.draining else None
 
     def _read_names(self) -> None:
         if self._peer.certificate is not None:
@@ -232,8 +231,12 @@ class Tunnel:
         listener = runtime.listeners.get(self._name)
         if listener is None or listener.tunnel is None:
             self._cut(End.REMOVED)
-        elif not still_meets(self._client.transport, listener.demand):
-            self._cut(End.REVOKED)
+        elif listener.demand is not None and listener.demand.closes and self._client.transport is not None:
+            session = self._client.transport.get_extra_info("ssl_object")
+            refused = judge_peer(session, listener.demand, self._means.now())
+            if refused is not None:
+                self._means.on_revoked(self._name, self._peer.address, refused)
+                self._cut(End.REVOKED)
 
     def cut(self) -> None:
         """Break it off: the process ends."""

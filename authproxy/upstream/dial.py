@@ -44,12 +44,8 @@ async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -
 
 
 def _judge(endpoint: Endpoint, transport: TlsTransport) -> None:
-    """Return when the endpoint has nothing against the certificate that was shown; else close, raise ssl.SSLError."""
-    if endpoint.judge is None:
-        return
-    session = transport.get_extra_info("ssl_object")
-    shown = session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None
-    fault = endpoint.judge(shown or b"")
+    """Return when the endpoint has nothing against the server that was verified; else close, raise ssl.SSLError."""
+    fault = "" if endpoint.judge is None else endpoint.judge(transport.get_extra_info("ssl_object"))
     if fault:
         transport.abort()
         raise ssl.SSLError(fault)

@@ -41,8 +41,8 @@ class Endpoint:
     """What the certificate must name; never empty with a context."""
     believed: str = "this system's authorities"
     """Whose word about certificates counts, for messages."""
-    judge: Callable[[bytes], str] | None = None
-    """Says what else is wrong with the server's own certificate (DER), empty for nothing; None: chain and name are all."""
+    judge: Callable[[object], str] | None = None
+    """Says of a session (`ssl_object`) what else is wrong with its server, empty for nothing; None: chain and name are all."""
     authority: bytes = b""
     """What Host says when the upstream is to see its own name."""
     check: HealthCheck | None = None

@@ -135,6 +135,7 @@ async def lay(material: Material, *, log: bool) -> Way:
         monotonic=time.monotonic,
         now=now,
         on_crash=lambda _, error: _give_up(error),
+        on_revoked=print,
         stats=workshop.stats,
     )
     loop = asyncio.get_running_loop()

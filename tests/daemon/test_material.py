@@ -1,9 +1,13 @@
 """What a configuration names is read whole or not at all, and every problem is told at once."""
 
+from datetime import UTC, datetime
+
 import pytest
 
 from authproxy.daemon.material import Sources, gather, read_keystores, read_truststores
 from authproxy.errors import ConfigError, MaterialError, SecretError
+
+NOW = datetime.now(UTC)
 
 
 @pytest.fixture
@@ -91,4 +95,4 @@ def test_trust_that_cannot_be_read_is_an_error_and_never_the_system_s(site):
         else:
             site.put("ca.pem", content, 0o644)
         with pytest.raises(ConfigError, match=r"truststores\.ca: .*ca\.pem"):
-            read_truststores(Sources(loaded=site.load(), environ={}))
+            read_truststores(Sources(loaded=site.load(), environ={}), NOW)

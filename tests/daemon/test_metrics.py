@@ -42,6 +42,7 @@ class Source:
             monotonic=lambda: 0.0,
             now=lambda: NOON,
             on_crash=print,
+            on_revoked=print,
             stats=self.stats,
         )
         route = self.stats.route('a "quoted"\\ route\n', "api")

@@ -6,6 +6,7 @@ import gc
 import socket
 import ssl
 import weakref
+from datetime import UTC, datetime
 from ipaddress import ip_network
 
 import pytest
@@ -17,6 +18,7 @@ from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
 from tests.wire.ends import PATIENCE, PlainPeer, Recorder, reset, tls_peer
 
+NOW = datetime(2026, 11, 1, tzinfo=UTC)
 LOOPBACK = (ip_network("127.0.0.0/8"),)
 LINE = b"PROXY TCP4 192.0.2.7 198.51.100.1 4711 443\r\n"
 BLOCK = (
@@ -35,7 +37,9 @@ class House:
         self.protocols: list[tuple[Recorder, bool]] = []
         self.fails = False
         self._changed = asyncio.Event()
-        self.acceptor = Acceptor(self.make, contexts, caps=self.caps, stats=self.stats, report=self.report)
+        self.acceptor = Acceptor(
+            self.make, contexts, caps=self.caps, stats=self.stats, report=self.report, now=lambda: NOW
+        )
         self.listener = socket.create_server(("127.0.0.1", 0))
         self.listener.setblocking(False)
         self.address = self.listener.getsockname()

@@ -41,7 +41,14 @@ async def test_a_crowd_that_comes_at_once_is_served_as_far_as_there_is_room(cont
         told.append(is_spare)
         return asyncio.Protocol()
 
-    acceptor = Acceptor(protocol, server, caps=caps, stats=stats, report=lambda *facts: refused.append(facts[1]))
+    acceptor = Acceptor(
+        protocol,
+        server,
+        caps=caps,
+        stats=stats,
+        report=lambda *facts: refused.append(facts[1]),
+        now=lambda: datetime.now(UTC),
+    )
     listening = socket.create_server(("127.0.0.1", 0), backlog=64)
     listening.setblocking(False)
     wires = [socket.create_connection(listening.getsockname()) for _ in range(MOST + SPARE + 3)]

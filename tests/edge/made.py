@@ -109,7 +109,7 @@ def services(monotonic: Callable[[], float] = lambda: 0.0) -> Services:
     """What all connections share."""
     return Services(
         current=Current(runtime()), journal=AccessLog(None), spawn=print, monotonic=monotonic, now=lambda: NOW,
-        on_crash=print, stats=STATS,
+        on_crash=print, on_revoked=print, stats=STATS,
     )  # fmt: skip
 
 

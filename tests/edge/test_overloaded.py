@@ -46,7 +46,7 @@ def house(tmp_path):
     prepared = prepare(workshop, read_inputs(workshop, load_settings(path), now(), None), 1, None)
     services = Services(
         current=Current(prepared.built.runtime), journal=AccessLog(None), spawn=tasks.spawn, monotonic=time.monotonic,
-        now=now, on_crash=lambda _, error: failures.append(error), stats=workshop.stats,
+        now=now, on_crash=lambda _, error: failures.append(error), on_revoked=print, stats=workshop.stats,
     )  # fmt: skip
     return House(services, workshop.stats, request(0, material.users), failures)
 

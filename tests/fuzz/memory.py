@@ -130,6 +130,7 @@ class World:
             monotonic=lambda: self.clock,
             now=now,
             on_crash=lambda _, error: self._crashed(error),
+            on_revoked=print,
             stats=workshop.stats,
         )
         self._catalog = ""
