@@ -24,6 +24,7 @@ _ROUTE: Final = ("route", "zone")
 _EXPIRY: Final = (
     (events.METRIC_CERT_EXPIRY, "Seconds until a certificate ends.", Kind.KEYSTORE),
     (events.METRIC_TRUST_EXPIRY, "Seconds until the first of the trusted authorities ends.", Kind.TRUSTSTORE),
+    (events.METRIC_CRL_EXPIRY, "Seconds until the first revocation list is out of date.", Kind.CRL),
 )
 
 
@@ -170,7 +171,7 @@ class ProxyCollector(Collector):
         status = self._source.status
         now = self._source.now()
         for metric, told, kind in _EXPIRY:
-            left = GaugeMetricFamily(metric, told, labels=[kind.value])
+            left = GaugeMetricFamily(metric, told, labels=[kind.section])
             for name, end in first_ends(status.endings, kind, now).items():
                 left.add_metric([name], (end - now).total_seconds())
             yield left

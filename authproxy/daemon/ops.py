@@ -174,6 +174,7 @@ def describe(proxy: "Proxy") -> dict[str, object]:
         "upstreams": describe_endpoints(proxy.services.current.runtime),
         "certificates": {name: _text(end) for name, end in first_ends(status.endings, Kind.KEYSTORE, now).items()},
         "trust": {name: _text(end) for name, end in first_ends(status.endings, Kind.TRUSTSTORE, now).items()},
+        "crls": {name: _text(end) for name, end in first_ends(status.endings, Kind.CRL, now).items()},
         "catalogs": {
             name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()
         },

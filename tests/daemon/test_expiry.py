@@ -3,6 +3,7 @@
 import asyncio
 import io
 import json
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -10,10 +11,16 @@ import pytest
 from authproxy.daemon import log
 from authproxy.daemon import proxy as daemon
 from authproxy.daemon.expiry import Ending, Kind, Warner, endings_of, first_ends
+from authproxy.daemon.material import Material
 from authproxy.daemon.ops import describe
 from authproxy.daemon.proxy import Proxy
+from authproxy.keystore import Refusals, load_truststore, with_refusals
 from authproxy.keystore.generate import Algorithm, Validity, alternative_name, keys_file, new_authority, new_server
+from tests.keystore.conftest import put, root
+from tests.keystore.revocation import crl_of, pem
 from tests.ports import free_port
+
+__all__ = ["put", "root"]
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DAY = timedelta(days=1)
@@ -32,7 +39,7 @@ def said():
         nonlocal seen
         lines = [json.loads(line) for line in stream.getvalue().splitlines()]
         news, seen = lines[seen:], len(lines)
-        return [line for line in news if line["event"].startswith("certificate.")]
+        return [line for line in news if line["event"].startswith(("certificate.", "crl."))]
 
     return find
 
@@ -96,6 +103,38 @@ def test_another_certificate_is_told_anew(said):
     assert len(said()) == 2
     warner.look([ending(NOON, mark="b")], NOON - 5 * DAY)
     assert said() == []
+
+
+def crl_ending(put, root, begin, end):
+    """The ending of a revocation list that lives so long."""
+    anchors = load_truststore("ca", put("ca.pem", root.cert_pem, 0o644))
+    refusals = Refusals(crls=(put("ca.crl", pem(crl_of(root, begin=begin, end=end, now=NOON)), 0o644),))
+    trust = with_refusals(anchors, refusals, NOON)
+    (found,) = [one for one in endings_of(Material(truststores={"ca": trust})) if one.kind is Kind.CRL]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("days", "hours"), [(30, [168, 24, 6, 1, 0]), (7, [24, 6, 1, 0]), (1, [6, 1, 0]), (1 / 12, [1, 0])]
+)
+def test_a_revocation_list_is_told_as_befits_its_life(put, root, said, days, hours):
+    """Once at each bound that is at most half of its life away from its end; never while it is fresh."""
+    crl = crl_ending(put, root, timedelta(), days * DAY)
+    warner, told = Warner(), []
+    moment = NOON
+    while moment <= crl.end:
+        warner.look([crl], moment)
+        told += [(line["event"], line["hours"], line["truststore"]) for line in said()]
+        moment += timedelta(minutes=30)
+
+    assert told == [("crl.expired" if left == 0 else "crl.expiring", left, "ca") for left in hours]
+
+
+def test_a_list_that_is_out_of_date_is_the_one_that_counts(put, root):
+    """Nobody of its authority comes in, whatever others say."""
+    crl = crl_ending(put, root, -DAY, DAY)
+
+    assert first_ends([crl, replace(crl, end=NOON + 9 * DAY)], Kind.CRL, NOON + 2 * DAY) == {"ca": NOON + DAY}
 
 
 def test_first_of_each_name_counts():
