@@ -224,6 +224,8 @@ class Checker:
 async def main(text: str) -> None:
     options = json.loads(text)
     context = ssl.create_default_context(cafile=options["authority"])
+    if options.get("client"):
+        context.load_cert_chain(options["client"])
     checker = Checker(options, context)
     stop = asyncio.Event()
     asyncio.get_running_loop().add_signal_handler(signal.SIGINT, stop.set)

@@ -108,6 +108,12 @@ class Lab:
         assert self._sampler is not None, "there is no proxy yet"
         return self._sampler
 
+    @property
+    def pid(self) -> int:
+        """The proxy's process."""
+        assert self._proxy is not None, "there is no proxy yet"
+        return self._proxy.pid
+
     def start_services(self) -> None:
         """Start what the usual configuration leads to: one service for good clients, one for whatever attackers move."""
         self.start_service("service", ("127.0.0.1", self.service_port), rank=FIRST)
@@ -162,8 +168,10 @@ class Lab:
         self._sampler = Sampler(process.pid, self.folder / "authproxy.log")
         self._sampler.start()
 
-    def start_checker(self, *, fresh: float = 0.1, kept: int = 64, rate: int = 0) -> None:
+    def start_checker(self, *, fresh: float = 0.1, kept: int = 64, rate: int = 0, client: Path | None = None) -> None:
         """Begin to send good requests; `fresh` is the share of those on connections of their own.
+
+        `client` is a certificate with its key, shown where the proxy asks for one.
 
         Enough connections are kept that none is waited for as long as answers take less than 0.3 s.
         """
@@ -175,6 +183,7 @@ class Lab:
             "kept": kept,
             "users": [{"id": user.id, "token": user.token} for user in self.material.users[:8]],
             "out": str(self.folder / "samples.json"),
+            "client": None if client is None else str(client),
         }
         command = [*nice(FIRST), sys.executable, HERE / "checker.py", json.dumps(options)]
         self._checker = self.crew.start("checker", command, self.cores.others)
@@ -264,6 +273,15 @@ class Lab:
         """Return by how much a metric, all its labels together, has grown since the attack began."""
         return sum(
             value - self._before.get(one, 0.0) for one, value in self.metrics().items() if one.partition("{")[0] == name
+        )
+
+    def delta_of(self, name: str, **labels: str) -> float:
+        """Return by how much the samples of a metric with these labels have grown since the attack began."""
+        wanted = [f'{label}="{value}"' for label, value in labels.items()]
+        return sum(
+            value - self._before.get(one, 0.0)
+            for one, value in self.metrics().items()
+            if one.startswith(name + "{") and all(label in one for label in wanted)
         )
 
     def new_events(self) -> dict[str, int]:
