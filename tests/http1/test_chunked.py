@@ -114,6 +114,40 @@ def test_a_size_is_hex_digits_and_nothing_else(byte):
     good = read(digit + b"\r\n" + (b"x" * size + b"\r\n0\r\n\r\n" if size else b"\r\n"))
 
     assert good == ((b"x" * size, b"", True) if size or digit == b"0" else None)
+    # The same with an extension, and byte by byte: such chunks are read with more care.
+    careful = digit + b";\r\n" + (b"x" * size + b"\r\n0;\r\n\r\n" if size else b"\r\n")
+    if digit != b";":
+        assert read(careful) == good
+    assert read(*[careful[at : at + 1] for at in range(len(careful))]) == read(careful)
+
+
+LOOKS = b"5\r\nhello\r\n"
+"""What is a chunk only where one may begin."""
+
+
+@pytest.mark.parametrize(
+    ("pieces", "expected"),
+    [
+        ((b"f\r\n", LOOKS + b"abcde", b"\r\n0\r\n\r\n"), (LOOKS + b"abcde", b"", True)),
+        ((b"1", LOOKS + b"x" * 14, b"\r\n0\r\n\r\n"), (LOOKS[3:] + b"x" * 14, b"", True)),
+        ((b"1\r\nx", LOOKS), None), ((b"1\r\nx\r", LOOKS), None), ((b"0\r\n", LOOKS), None),
+        ((b"0\r\n\r\n", LOOKS), (b"", LOOKS, True)), ((b"0\r\n\r\n" + LOOKS,), (b"", LOOKS, True)),
+        ((LOOKS, LOOKS, b"0\r\n\r\n"), (b"hello" * 2, b"", True)), ((LOOKS * 3 + b"0\r\n\r\n" + LOOKS,), (b"hello" * 3, LOOKS, True)),
+        ((LOOKS[:-2] + b"xx\r\n",), None), ((LOOKS[:-2] + b"\r\r\n",), None), ((LOOKS[:-1], b"x"), None),
+    ],
+)  # fmt: skip
+def test_a_chunk_begins_only_where_one_may(pieces, expected):
+    """Not within the data of another, nor behind half a size, nor among trailers, nor behind the end."""
+    assert read(*pieces) == expected
+
+
+def test_a_finished_reader_gives_everything_back():
+    """What comes behind the end is somebody else's."""
+    reader = ChunkedReader()
+    assert reader.feed(b"0\r\n\r\n") == (b"", b"")
+
+    assert reader.feed(LOOKS) == (b"", LOOKS)
+    assert reader.feed(b"") == (b"", b"")
 
 
 @pytest.mark.parametrize(

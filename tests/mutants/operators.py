@@ -46,7 +46,8 @@ class _Changer(ast.NodeTransformer):
         self._wanted = wanted
         self._count = 0
         self._scope: list[str] = []
-        self._statement: ast.stmt | None = None
+        self._around: ast.stmt | ast.keyword | None = None
+        """The innermost statement, or argument by name."""
         self.name = ""
         self.line = 0
 
@@ -54,18 +55,18 @@ class _Changer(ast.NodeTransformer):
         self._count += 1
         if self._count - 1 != self._wanted:
             return False
-        statement = ast.unparse(self._statement or node).partition("\n")[0][:_SHOWN]
-        self.name = f"{'.'.join(self._scope)}: {statement}: {what}"
+        around = ast.unparse(self._around or node).partition("\n")[0][:_SHOWN]
+        self.name = f"{'.'.join(self._scope)}: {around}: {what}"
         self.line = getattr(node, "lineno", 0)
         return True
 
     @override
     def visit(self, node: ast.AST) -> ast.AST:
-        if not isinstance(node, ast.stmt):
+        if not isinstance(node, ast.stmt | ast.keyword):
             return cast("ast.AST", super().visit(node))
-        around, self._statement = self._statement, node
+        around, self._around = self._around, node
         changed = cast("ast.AST", super().visit(node))
-        self._statement = around
+        self._around = around
         return changed
 
     # ------------------------------------------------------------ statements
