@@ -12,7 +12,8 @@ HERE: Final = Path(__file__).parent
 
 TABLE: Final[dict[str, dict[str, str]]] = {
     "1. Request head": {
-        "METHOD SP target SP HTTP/1.1 CRLF": "well_formed_lines_pass_unchanged, a_head_may_come_in_pieces",
+        "METHOD SP target SP HTTP/1.1 CRLF": "well_formed_lines_pass_unchanged, a_head_may_come_in_pieces, "
+        "the_hundredth_request_of_a_shape_passes_like_the_first",
         "HTTP/1.0: closed, forwarded as 1.1": "http_10_is_forwarded_as_11_and_closed, an_http_10_client_gets_no_chunks",
         "other versions, blanks, tabs": "other_lines_are_refused_and_the_connection_closes",
         "a malformed HEAD is answered as HEAD": "a_malformed_head_gets_no_body_either",

@@ -119,6 +119,9 @@ def test_plain_requests_need_no_second_look(name, is_plain, is_reported):
     assert (shape.is_plain, shape.is_reported) == (is_plain, is_reported)
     assert request(b"Host").is_plain
     assert not request(b"Host").is_reported
+    assert request(
+        b"Host", b"Authorization", b"Content-Type", b"X-Request-Id", b"X-Forwarded-For", b"Keep-Alive", b"Accept"
+    ).is_plain
 
 
 def test_a_shape_knows_its_names():

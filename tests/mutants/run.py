@@ -2,6 +2,8 @@
 
     make mutants                                          every module of the refusal table
     make mutants MUTANTS=authproxy/http1/chunked.py       one of them
+    make mutants MUTANTS=--rows                           every row of the wire's table, by the edits in `breaks.py`
+    make mutants MUTANTS='--rows trailers'                those of this name
 
 What survives is printed: either a test is missing, or the mutant is equivalent, which `equivalent.py` says with the
 reason. Nothing is random: what is noticed once is noticed every time.
@@ -15,6 +17,7 @@ import click
 
 from tests.mutants.equivalent import EQUIVALENT
 from tests.mutants.operators import mutants
+from tests.mutants.rows import try_rows
 from tests.mutants.trial import ROOT, Trial
 
 MODULES: Final = (
@@ -50,7 +53,10 @@ def _try_all(module: str) -> bool:
 
 @click.command(help="Breaks the refusal table's code bit by bit, and tells which breakage no test notices.")
 @click.argument("modules", nargs=-1)
-def main(*, modules: tuple[str, ...]) -> None:
+@click.option("--rows", is_flag=True, help="Break the program by hand for each row of the wire's table instead.")
+def main(*, modules: tuple[str, ...], rows: bool) -> None:
+    if rows:
+        raise SystemExit(0 if try_rows(modules) else 1)
     if len(modules) == 1:
         raise SystemExit(0 if _try_all(modules[0]) else 1)
     # A process for each: what the tests import stays as it was found.
