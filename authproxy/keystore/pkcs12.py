@@ -33,7 +33,7 @@ def read_pkcs12(data: bytes, source: str, password: Secret[bytes] | None) -> Sto
     text = password_text(password, source)
     try:
         outline = outline_of(data)
-        data = data if _is_der(data) else closed(data)
+        data = closed(data)
     except Malformed as error:
         raise MaterialError(source, f"is damaged PKCS#12: {error}") from error
     refuse_costly(outline.rounds, source)
@@ -100,7 +100,3 @@ def _open(data: bytes, text: str, source: str) -> pkcs12.PKCS12KeyAndCertificate
 
 def _text(name: bytes | None) -> str | None:
     return None if name is None else name.decode(errors="replace")
-
-
-def _is_der(data: bytes) -> bool:
-    return data[1:2] != b"\x80"

@@ -27,6 +27,9 @@ class Cast:
     other_root: Any
     own: Any
     other: Any
+    modest: Any
+    """A self-signed certificate that does not say that it may issue others."""
+    of_modest: Any
     kinds: dict[str, Any]
 
 
@@ -40,7 +43,8 @@ def cast(root, other_root, server, issue, rsa_key):
         "ed448": issue("ed448", root, key=ed448.Ed448PrivateKey.generate()),
         "expired": issue("expired", root, end=datetime(2021, 1, 1, tzinfo=UTC)),
     }
-    return Cast(root, other_root, server, issue("other", root), kinds)
+    modest = issue("modest")
+    return Cast(root, other_root, server, issue("other", root), modest, issue("of modest", modest), kinds)
 
 
 def keys(cast, own=None, key=None) -> str:
@@ -148,6 +152,10 @@ REFUSED: dict[str, tuple[Callable[[Cast], str], str]] = {
     "own missing": (lambda c: c.root.cert_pem + c.own.key_pem(), r"no certificate belongs to the private key \(found: CN=root\)"),
     "key of another": (lambda c: keys(c, key=c.other.key_pem()), "no certificate belongs to the private key"),
     "two different keys": (lambda c: keys(c) + c.other.key_pem(), "holds two different private keys"),
+    "root that is no authority": (
+        lambda c: c.modest.cert_pem + c.of_modest.cert_pem + c.of_modest.key_pem(),
+        "no CERTIFICATE block of a root that issued the own certificate .*the root says CA:TRUE",
+    ),
     "root of another": (
         lambda c: c.other_root.cert_pem + c.own.cert_pem + c.own.key_pem(),
         r"\(CN=server\) was not issued by the root \(CN=other root\)",
