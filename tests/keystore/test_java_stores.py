@@ -212,6 +212,20 @@ def test_key_with_a_password_of_its_own(keytool, stores, owners, tmp_path):
         load_file("main", path, Opening(password=PASSWORD, key_password=Secret(b"third")))
 
 
+def test_password_beyond_ascii_opens(keytool, stores, export, put, server):
+    """Java takes its UTF-16, openssl its UTF-8, and both mean the characters."""
+    word = "pässwört€"
+    typed = put("word", word)
+    java = typed.with_name("word.jks")
+    source = ["-srckeystore", stores["JKS"], "-srcstorepass", STORE, "-srcalias", "ec"]
+    target = ["-destkeystore", java, "-deststoretype", "JKS", "-deststorepass:file", typed, "-destkeypass:file", typed]
+    keytool("-J-Dfile.encoding=UTF-8", "-importkeystore", *source, *target)
+    java.chmod(0o400)
+
+    for path in (java, export("-passout", f"file:{typed}")):
+        assert load_file("main", path, Opening(password=Secret(word.encode()))).leaf == server.certificate
+
+
 def test_pkcs12_has_one_password(stores):
     """Two different ones are told; the same twice is no mistake."""
     load_file("main", stores["PKCS#12"], Opening(password=PASSWORD, key_password=PASSWORD, alias="ec"))
