@@ -10,15 +10,18 @@ from typing import TypeVar
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy import keystore as keys
+from authproxy.core.acl import Rule, UriPattern
 from authproxy.core.secret import Secret
 from authproxy.daemon.watched import look_at, material_files
 from authproxy.door.contexts import Contexts
 from authproxy.errors import ConfigError, MaterialError, SecretError
 from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, Truststore
+from authproxy.keystore.deny import pin_digest
 from authproxy.keystore.names import certificate_names
 from authproxy.options import SecretRef
 from authproxy.settings import Loaded
-from authproxy.settings.listeners import ClientCertificates as ClientSettings
+from authproxy.settings.peers import AllowRule
+from authproxy.settings.peers import ClientCertificates as ClientSettings
 from authproxy.settings.secrets import read_pepper, read_secret
 
 T = TypeVar("T")
@@ -236,6 +239,22 @@ def demand_of(settings: ClientSettings, material: Material, shown: Sequence[str]
         is_required=client.mode is ClientMode.REQUIRED,
         trust=keys.believed(material.keystores[shown[0]], client),
         own_keys=frozenset(public_key_of(material.keystores[name]) for name in shown),
+        allow=None if settings.allow is None else tuple(map(_rule, settings.allow)),
+        closes=settings.on_revoke == "close",
+    )
+
+
+def _rule(settings: AllowRule) -> Rule:
+    return Rule(
+        cn=settings.cn,
+        ou=settings.ou,
+        dns=settings.dns,
+        email=settings.email,
+        uri=None if settings.uri is None else UriPattern.parse(settings.uri),
+        ip=settings.ip,
+        issuer=settings.issuer,
+        spki=None if settings.spki is None else pin_digest(settings.spki),
+        fingerprint=settings.fingerprint,
     )
 
 

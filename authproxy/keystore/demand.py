@@ -15,6 +15,7 @@ from typing import Final
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
+from authproxy.core.acl import Rule
 from authproxy.core.certificate import CertificateNames
 from authproxy.errors import UnreadableCertificate
 from authproxy.keystore.crl import Crl
@@ -40,6 +41,7 @@ class PeerFault(Enum):
     REVOKED = "certificate-revoked"
     CRL_MISSING = "crl-missing"
     CRL_EXPIRED = "crl-expired"
+    NOT_ALLOWED = "certificate-not-allowed"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +62,8 @@ class Demand:
     trust: Truststore
     own_keys: frozenset[str] = frozenset()
     """SHA-256 of the public keys that the listener itself shows: who has those is no client."""
+    allow: tuple[Rule, ...] | None = None
+    """Of those who show a certificate only whom one of these admits; None: everybody."""
     closes: bool = True
     """After a reload, connections end whose peers would be refused now."""
     _anchors: dict[str, x509.Certificate] = field(init=False, repr=False, compare=False)
@@ -106,6 +110,8 @@ class Demand:
             yield PeerFault.UNTRUSTED, f"it does not lead to {self.trust.source} "
         elif self.trust.crls is not None:
             yield from self._revocations(path, now)
+        if self.allow is not None and not any(rule.admits(own) for rule in self.allow):
+            yield PeerFault.NOT_ALLOWED, "no rule of `allow` admits it "
 
     def _faults_of(self, one: CertificateNames, now: datetime) -> Iterator[tuple[PeerFault, str]]:
         """Yield what is wrong with a certificate of the path whoever has issued it."""

@@ -8,10 +8,10 @@ from pydantic import Field, create_model
 
 from authproxy.options import Duration, Flag, LocalPath, SecretRef, Whole
 from authproxy.settings.addresses import Bind, Cidr, Target
+from authproxy.settings.peers import ClientCertificates
 from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import Alias, EnvName, Host, Name, Several, UrlPath, at_least_one, later
 
-ClientMode: TypeAlias = Literal["none", "optional", "required"]
 TlsVersion: TypeAlias = Literal["1.2", "1.3"]
 ListenerMode: TypeAlias = Literal["http", "tcp", "redirect"]
 
@@ -46,17 +46,6 @@ class Truststore(Section):
     """Their revocation lists, PEM or DER; whoever's issuer has none, or one out of date, is refused. By default none are asked for."""
     deny: LocalPath | None = None
     """Who is refused all the same: SHA-256 of certificates, or of keys as `spki:` or `sha256/BASE64`, one to a line."""
-
-
-class ClientCertificates(Section):
-    """Whether a client shows a certificate, and who is believed about it."""
-
-    LATER = frozenset({"on_revoke", "allow"})
-
-    mode: ClientMode = "none"
-    """`none`: not asked for; `optional`: verified when shown; `required`: no handshake without."""
-    trust: Name | None = None
-    """The truststore that client certificates must lead to; needed unless `mode` is `none`."""
 
 
 class Tls(Section):

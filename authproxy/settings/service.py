@@ -9,7 +9,7 @@ from pydantic import AfterValidator, PlainSerializer, PlainValidator, Validation
 
 from authproxy.options import Duration, Flag, Size, Whole, duration_text, parse_path, size_text
 from authproxy.settings.addresses import Bind
-from authproxy.settings.listeners import ClientCertificates
+from authproxy.settings.peers import ClientCertificates
 from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import HeaderName, Name
 

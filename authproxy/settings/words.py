@@ -71,7 +71,8 @@ def _name(value: str) -> str:
     return value
 
 
-def _host(value: str) -> str:
+def check_host(value: str) -> str:
+    """Return a host as it is compared: lower case, no scheme, no port."""
     if value != value.lower():
         raise ValueError(f"hosts are written in lower case: {value.lower()}")
     if _V6_HOST.fullmatch(value):
@@ -124,7 +125,7 @@ def _origin(value: str) -> str:
         raise ValueError("must be an origin as browsers send it, such as https://app.example.org, or *")
     if "*" in value:
         raise ValueError("a browser's origin is compared whole: no wildcard within it")
-    _host(host)
+    check_host(host)
     if bracket and not re.fullmatch(r"[1-9][0-9]{0,4}", port):
         raise ValueError("the port of an origin is a number without zeros before it")
     if port == _DEFAULT_PORTS[scheme]:
@@ -146,7 +147,7 @@ def _upgrade(value: str) -> str:
 def _server_name(value: str) -> str:
     if value.startswith("*"):
         raise ValueError("a certificate is checked against one name: no wildcard here")
-    return value if re.fullmatch(r"[0-9a-f:]*:[0-9a-f:.]*", value) else _host(value)
+    return value if re.fullmatch(r"[0-9a-f:]*:[0-9a-f:.]*", value) else check_host(value)
 
 
 def _pin(value: str) -> str:
@@ -227,7 +228,7 @@ def _kind(check: Callable[[str], str], *examples: str, pattern: str = "") -> tup
 
 
 Name = Annotated[str, *_kind(_name, "main", "api")]
-Host = Annotated[str, *_kind(_host, "app.example.org", "*.example.org")]
+Host = Annotated[str, *_kind(check_host, "app.example.org", "*.example.org")]
 UrlPath = Annotated[str, *_kind(check_path, "/", "/admin")]
 Method = Annotated[str, *_kind(_method, "GET", "POST")]
 HeaderName = Annotated[str, *_kind(_header, "X-Api-Key")]

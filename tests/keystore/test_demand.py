@@ -6,6 +6,7 @@ from datetime import timedelta
 import pytest
 from cryptography import x509
 
+from authproxy.core.acl import Rule
 from authproxy.keystore import Demand, Denied, PeerFault, Refusals, Truststore, load_truststore, with_refusals
 from authproxy.keystore.names import certificate_names
 from tests.keystore.conftest import CLIENT_AUTH, SERVER_AUTH, SIGNS
@@ -148,3 +149,13 @@ def test_the_log_learns_whose_certificate_it_was(root, other_root, issue):
     assert "\n" not in detail
     assert certificate_names(der(odd)[0]).fingerprint in detail
     assert "ca.pem" in detail
+
+
+def test_of_those_who_are_trusted_only_whom_a_rule_admits(root, client, issue):
+    """Any rule of the list is enough; who shows no certificate is no matter of rules."""
+    rules = (Rule(cn="somebody"), Rule(cn="client"))
+
+    assert fault(demand(root, allow=rules), client, root) is None
+    assert fault(demand(root, allow=rules[:1]), client, root) is PeerFault.NOT_ALLOWED
+    assert fault(demand(root, allow=rules[:1], is_required=False)) is None
+    assert fault(demand(issue("another", None, SIGNS), allow=rules), client, root) is PeerFault.UNTRUSTED

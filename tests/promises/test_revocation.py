@@ -55,6 +55,10 @@ class Matrix:
     def key_denied(self):
         self.house.put("denied.txt", f"spki:{certificate_names(der(self.bad)[0]).spki}\n", 0o644)
 
+    def rule_taken_away(self):
+        self.house.config["listeners"]["public"]["client_certificates"]["allow"] = [{"cn": "nobody"}, {"cn": "good"}]
+        self.house.save()
+
     def certificates_demanded(self):
         self.house.config["listeners"]["public"]["client_certificates"]["mode"] = "required"
         self.house.save()
@@ -65,6 +69,7 @@ CHANGES = {
     "crl_added": "certificate-revoked",
     "certificate_denied": "certificate-denied",
     "key_denied": "certificate-denied",
+    "rule_taken_away": "certificate-not-allowed",
     "certificates_demanded": "no-certificate",
 }
 
@@ -182,6 +187,45 @@ def test_who_is_shut_out_is_out_and_nobody_else_notices(matrix, service, change,
     assert len(running.told("connection.revoked", mark, reason=reason)) == 3
     assert running.metric(f'authproxy_connections_revoked_total{{listener="public",reason="{reason}"}}') == 3
     service.gate("never").set()
+
+
+def test_who_is_shut_out_may_be_kept(matrix):
+    """With `on_revoke: keep` what stands goes on; the next handshake obeys all the same."""
+    house, user = matrix.house, matrix.house.user
+    house.config["listeners"]["public"]["client_certificates"]["on_revoke"] = "keep"
+    context = house.trusting(matrix.bad)
+    running = house.start()
+    with contextlib.closing(connect(house, context)) as kept:
+        assert kept.ask("/", user).status == 200
+        matrix.certificate_denied()
+        mark = running.reload()
+
+        assert is_refused(house, user, context)
+        running.told("handshake.refused", mark, reason="certificate-denied")
+        assert kept.ask("/", user).status == 200
+    assert not running.events("connection.revoked")
+
+
+def test_nobody_is_heard_before_he_is_let_in(house, pki):
+    """The connection of somebody whom no rule admits ends without an answer, and the log says whose it was."""
+    house.config["listeners"]["public"]["client_certificates"] = {
+        "mode": "optional", "trust": "ca", "allow": [{"cn": "somebody", "issuer": "CN=the root"}, {"ou": "elsewhere"}],
+    }  # fmt: skip
+    running = house.start()
+    for shows, expected in ((pki.client("somebody"), 200), (None, 200), (pki.client("anybody"), None)):
+        if expected:
+            with house.client(shows=shows) as client:
+                assert client.ask("/", house.user).status == expected
+            continue
+        with house.client(shows=shows) as client:
+            client.connect()
+            client.wire.sendall(b"GET / HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert client.wire.recv(100) == b""
+    (told,) = running.told("handshake.refused")
+    assert told["reason"] == "certificate-not-allowed"
+    assert certificate_names(der(shows)[0]).fingerprint in told["error"]
+    assert running.metric('authproxy_handshakes_total{listener="public",result="certificate-not-allowed"}') == 1
+    assert running.metric('authproxy_handshakes_total{listener="public",result="ok"}') == 2
 
 
 @pytest.mark.parametrize("version", [V12, V13], ids=["1.2", "1.3"])

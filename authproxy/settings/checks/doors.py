@@ -5,8 +5,9 @@ from collections.abc import Iterator, Mapping
 from authproxy.options import SecretRef
 from authproxy.settings.addresses import Address, Tcp
 from authproxy.settings.checks.finding import Finding, Known
-from authproxy.settings.listeners import ClientCertificates, Keystore, Listener
+from authproxy.settings.listeners import Keystore, Listener
 from authproxy.settings.model import Settings
+from authproxy.settings.peers import AllowRule, ClientCertificates
 from authproxy.settings.tree import Path, dotted
 from authproxy.settings.zones import Zone
 
@@ -38,6 +39,13 @@ def client_certificates(path: Path, certificates: ClientCertificates, has_root: 
         yield Finding(path, f"mode {certificates.mode} needs `trust: NAME`, one of the truststores", key=True)
     if certificates.mode == "none" and certificates.trust is not None:
         yield Finding((*path, "trust"), "nobody is asked for a certificate: add `mode: required` or `mode: optional`")
+    for index, rule in enumerate(certificates.allow or ()):
+        if rule == AllowRule():
+            yield Finding((*path, "allow", index), "an empty rule would let everybody in: name what it is about")
+    for key, said in (("allow", certificates.allow is not None), ("on_revoke", certificates.on_revoke != "close")):
+        if certificates.mode == "none" and said:
+            text = "has no effect where nobody is asked for a certificate: add `mode: required` or `mode: optional`"
+            yield Finding((*path, key), text, key=True)
 
 
 def _keystore(path: Path, keystore: Keystore) -> Iterator[Finding]:

@@ -29,6 +29,9 @@ def check(settings: Settings) -> Iterator[Finding]:
             yield Finding(("trusted_proxies", index), text)
     if settings.ops is not None:
         yield from client_certificates(("ops", "client_certificates"), settings.ops.client_certificates)
+        if settings.ops.client_certificates.on_revoke != "close":
+            text = "has no effect here: whoever asks is judged at every request"
+            yield Finding(("ops", "client_certificates", "on_revoke"), text, key=True)
         yield from _ops(settings.ops)
 
 
