@@ -92,6 +92,8 @@ class _Files:
         # What is not a list of paths is told later, by the model, at the same place.
         for item in node.items if isinstance(node, Seq) else []:
             name = self.values.of(item, ("include",)) if isinstance(item, Scalar) else None
+            if isinstance(name, str) and not name.isprintable():
+                raise ConfigError(f"{item.mark}: include: the path of a file has no control characters")
             if isinstance(name, str) and name:
                 yield item.mark, path.parent / name
 

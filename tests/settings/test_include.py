@@ -188,3 +188,11 @@ def test_a_relative_name_is_kept_in_messages(tmp_path, kinds, monkeypatch):
 
     with pytest.raises(ConfigError, match=r"^authproxy.yaml:4:10: routes\[0\]: who may pass"):
         load(Path("authproxy.yaml"), catalog_kinds=kinds, environ={})
+
+
+@pytest.mark.parametrize("name", ["\\0", "a\\e[2J", "\\u202e"])
+def test_a_path_of_control_characters_is_refused(problems, name):
+    """It is no file's, and a line about it would not be one for people."""
+    (line,) = problems(f'version: 1\ninclude: ["{name}"]\n')
+
+    assert line == "authproxy.yaml:2:11: include: the path of a file has no control characters"
