@@ -12,6 +12,7 @@ from enum import Enum, unique
 from typing_extensions import override
 
 from authproxy.catalogs.interface import Catalog
+from authproxy.core.client_name import Source, Users
 from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.route import RouteTable
 from authproxy.core.stats import RouteStats
@@ -32,13 +33,38 @@ class IdentityValue(Enum):
     VERSION = "version"
 
 
+@dataclass(frozen=True, slots=True, kw_only=True, eq=False)
+class CertificateRules:
+    """How a zone knows users by their certificates; what a connection found by them is kept under this very object."""
+
+    demand: Demand
+    """Which certificates count here, whatever the listener believes."""
+    sources: tuple[Source, ...]
+    """The kinds of names that count, in their order."""
+    users: Users | None
+    """Whose name is whose; None: the names are user ids themselves."""
+    or_token: bool = False
+    """A token will do as well, and outranks the certificate."""
+    and_token: bool = False
+    """A token of the same user is needed too."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Zone:
     """An isolated realm of users: own prefix, peppers and rows."""
 
     name: str
     rules: TokenRules
+    """Without a prefix and peppers where tokens do not count."""
     catalog: Catalog
+    certificates: CertificateRules | None = None
+    """None: tokens alone count."""
+
+    @property
+    def takes_tokens(self) -> bool:
+        """Whether a token can help to come in."""
+        rules = self.certificates
+        return rules is None or rules.or_token or rules.and_token
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -233,7 +259,9 @@ class Runtime:
     def __post_init__(self) -> None:
         if len(self.identity) == 1 and self.identity[0][1] is IdentityValue.ID:
             object.__setattr__(self, "id_header", self.identity[0][0])
-        object.__setattr__(self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values()))
+        object.__setattr__(
+            self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values() if zone.rules.prefix)
+        )
 
 
 class Current:

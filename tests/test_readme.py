@@ -18,7 +18,7 @@ ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = {path.relative_to(ROOT).as_posix(): path.read_text() for path in [ROOT / "README.md", *ROOT.glob("docs/*.md")]}
 BLOCKS = re.findall(r"^```(\w*)\n(.*?)^```$", README, re.MULTILINE | re.DOTALL)
-MADE_BY_HAND = {"server.pem", "tokens.yaml", "authproxy.yaml", "ca.pem"}
+MADE_BY_HAND = {"server.pem", "tokens.yaml", "authproxy.yaml", "ca.pem", "certificate-users.yaml"}
 
 
 def shown(language: str) -> list[str]:

@@ -18,7 +18,8 @@ from typing import Final
 import yaml
 
 from authproxy.catalogs.sheet import Sheet
-from authproxy.catalogs.yaml_rows import LOADER, read_yaml
+from authproxy.catalogs.yaml_entries import LOADER
+from authproxy.catalogs.yaml_rows import read_yaml
 from authproxy.core.record import TokenRecord, user_id_text
 from authproxy.errors import MaterialError
 

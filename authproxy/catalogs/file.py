@@ -5,25 +5,20 @@ across two quick writes, and reading a megabyte costs two milliseconds in a thre
 """
 
 import hashlib
-import os
-import stat
 from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
-from typing import Final, Literal, final
+from typing import Literal, final
 
 from typing_extensions import override
 
 from authproxy.catalogs.edn_rows import read_edn
 from authproxy.catalogs.index import Index
 from authproxy.catalogs.interface import Catalog, CatalogKind, OpenCatalogs, Reloaded
+from authproxy.catalogs.source import read_source
 from authproxy.catalogs.yaml_rows import read_yaml
 from authproxy.core.record import TokenRecord, UserId
-from authproxy.errors import MaterialError
 from authproxy.options import Duration, LocalPath, Options
-
-# A hundred thousand rows; what is larger wants a database, and a mistaken path (a disk, a log) is noticed.
-MAX_FILE_BYTES: Final = 64 * 1024 * 1024
 
 
 class FileOptions(Options):
@@ -70,7 +65,7 @@ class FileCatalog(Catalog):
 
     def reload(self) -> Reloaded:
         """Read the file again; MaterialError: the old rows stay."""
-        data = _read(self._path)
+        data = read_source(self._path)
         digest = hashlib.sha256(data).digest()
         if digest == self._digest:
             return replace(self._reloaded, changed=False)
@@ -80,27 +75,6 @@ class FileCatalog(Catalog):
         self._digest = digest
         self._reloaded = Reloaded(changed=True, records=sheet.good, problems=sheet.problems, notes=sheet.notes)
         return self._reloaded
-
-
-def _read(path: Path) -> bytes:
-    try:
-        # Not to wait for a writer if somebody put a pipe there.
-        with os.fdopen(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:
-            before = os.fstat(file.fileno())
-            if not stat.S_ISREG(before.st_mode):
-                raise MaterialError(str(path), "is not a file")
-            if before.st_mode & stat.S_IWOTH:
-                raise MaterialError(str(path), f"everybody can write it and let himself in: chmod o-w {path}")
-            data = file.read(MAX_FILE_BYTES + 1)
-            after = os.fstat(file.fileno())
-    except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise MaterialError(str(path), reason[:1].lower() + reason[1:]) from error
-    if len(data) > MAX_FILE_BYTES:
-        raise MaterialError(str(path), f"is larger than {MAX_FILE_BYTES} bytes")
-    if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:
-        raise MaterialError(str(path), "was written to while it was read: it is tried again at the next poll")
-    return data
 
 
 def _open(options: FileOptions, _: OpenCatalogs) -> Catalog:

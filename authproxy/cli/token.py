@@ -155,7 +155,7 @@ def _issuer(config: Path, wishes: Wishes) -> tuple[str, Pepper]:
     loaded = load_settings(config)
     name, zone = zone_of(loaded, wishes["zone"])
     wishes["zone"] = name if wishes["zone"] is not None or len(loaded.settings.zones) > 1 else None
-    return zone.prefix, given or peppers_of(loaded, name, zone)[0]
+    return zone.prefix or "", given or peppers_of(loaded, name, zone)[0]
 
 
 def _given_pepper(wishes: Wishes) -> Pepper | None:

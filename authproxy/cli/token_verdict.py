@@ -54,6 +54,8 @@ def zone_of(loaded: "Loaded", name: str | None) -> tuple[str, "Zone"]:
         name = next(iter(zones))
     if name not in zones:
         raise click.UsageError(f"--zone: there is no zone {name} (known: {known})")
+    if "token" not in zones[name].counts:
+        raise click.UsageError(f"--zone: zone {name} takes no tokens")
     return name, zones[name]
 
 
@@ -76,7 +78,7 @@ def verdict_on(token: Token | None, loaded: "Loaded", name: str, now: datetime) 
     zone = loaded.settings.zones[name]
     if token is None:
         return _MALFORMED
-    if token.prefix != zone.prefix.lower().encode():
+    if token.prefix != (zone.prefix or "").lower().encode():
         return _WRONG_PREFIX
     peppers = peppers_of(loaded, name, zone)
     record = asyncio.run(_look_up(loaded, name, zone, token.user_id))

@@ -6,6 +6,13 @@ import re
 # 0.9 microseconds); slicing the usual spelling off by hand is no faster.
 _credential = re.compile(rb"(?is:(?:bearer|token) +([^ ].*))").fullmatch
 
+_offer = re.compile(rb"(?is:(?:bearer|token)(?:[ \t].*)?)").fullmatch
+
+
+def offers_token(authorization: bytes) -> bool:
+    """Tell whether the scheme is one for tokens, whatever follows it, if anything does."""
+    return _offer(authorization) is not None
+
 
 def token_of(authorization: bytes) -> bytes | None:
     """Return what follows `Bearer` or `Token`, or None when the value offers no such credential.

@@ -35,6 +35,14 @@ class Reason(Enum):
     ROW_REJECTED = "row-rejected"
     NOT_ALLOWED = "not-allowed"
     NETWORK_NOT_ALLOWED = "network-not-allowed"
+    NO_CERTIFICATE = "no-certificate"
+    CERTIFICATE_UNTRUSTED = "certificate-untrusted"
+    CERTIFICATE_EXPIRED = "certificate-expired"
+    CERTIFICATE_UNNAMED = "certificate-unnamed"
+    CERTIFICATE_AMBIGUOUS = "certificate-ambiguous"
+    CERTIFICATE_NAME_REFUSED = "certificate-name-refused"
+    UNKNOWN_CERTIFICATE = "unknown-certificate"
+    USER_MISMATCH = "user-mismatch"
 
     # An enum hashes through Python code; members are singletons, so the object's own hash serves, at a tenth.
     __hash__ = object.__hash__
@@ -48,6 +56,8 @@ class Deny(NamedTuple):
     """Whether a credential was presented at all (RFC 6750, 3: only then is it called invalid)."""
     user_id: UserId | None = None
     """Whom the credential claimed to be, when it could be read; not proven."""
+    detail: str = ""
+    """What more there is to say, for the log only."""
 
 
 class Allow(NamedTuple):
@@ -56,17 +66,18 @@ class Allow(NamedTuple):
     record: TokenRecord
     zone: str
     method: str
-    """`token`; sessions and certificates have their own word."""
-    version: int
-    """The rotation version of the credential that was shown; in grace one below the record's."""
-    matched: Match
+    """`token` or `certificate`; sessions have their own word."""
+    version: int | None
+    """The rotation version of the token that was shown; in grace one below the record's. None: none was shown."""
+    matched: Match | None
+    """Which credential of the record the token met; None: none was shown."""
     pepper: str
-    """The id of the pepper that matched."""
+    """The id of the pepper that matched; empty: none was asked."""
     answer_lines: tuple[bytes, ...] = ()
     """Lines that the answer to the client must carry, such as a refreshed cookie."""
 
     @property
-    def credential(self) -> tuple[str, UserId, int]:
+    def credential(self) -> tuple[str, UserId, int | None]:
         """The key by which open streams of this credential are found when it is revoked or expires."""
         return self.zone, self.record.user_id, self.version
 
@@ -79,7 +90,7 @@ class TokenRules:
     prefix: bytes
     """Lower case."""
     peppers: tuple[Pepper, ...]
-    """Newest first; at least one."""
+    """Newest first; at least one where tokens count."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -129,6 +140,20 @@ def judge(rules: TokenRules, token: Token, record: TokenRecord | None, now: date
         return Deny(_why(token, record, now), presented=True, user_id=token.user_id)
     # A named tuple's own constructor is Python code; this is the same without it.
     return _new(Allow, (record, rules.zone, "token", token[1], matched[0], matched[1].id, ()))
+
+
+def judge_certified(zone: str, user_id: UserId, record: TokenRecord | None) -> Allow | Deny:
+    """Return the verdict on a user whom a certificate names that the handshake and the zone have verified.
+
+    The record's hashes and ends are those of a token and count for nothing here; that the user is known and not
+    disabled counts. Never `presented`: no other certificate can be tried on this connection, so nothing is guessed.
+    """
+    if record is None:
+        return Deny(Reason.UNKNOWN_USER, presented=False, user_id=user_id)
+    if record.disabled:
+        reason = Reason.ROW_REJECTED if record.rejected else Reason.USER_DISABLED
+        return Deny(reason, presented=False, user_id=user_id)
+    return Allow(record, zone, "certificate", None, None, "")
 
 
 def _why(token: Token, record: TokenRecord | None, now: datetime) -> Reason:

@@ -7,15 +7,15 @@ from dataclasses import dataclass, field
 from typing import Final
 
 from authproxy.catalogs.interface import Catalog
-from authproxy.core.decision import AllowRules, TokenRules
+from authproxy.core.decision import AllowRules
 from authproxy.core.names import RequestNames, fold
-from authproxy.core.pepper import Pepper
 from authproxy.core.record import UserId
 from authproxy.core.route import Pattern, RouteTable
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.tunnels import plan_of
 from authproxy.daemon.upstreams import health_check, tell
+from authproxy.daemon.zones import zone_of
 from authproxy.door.gate import server_judge
 from authproxy.errors import ConfigError
 from authproxy.http1.request import HeadLimits, RequestReader
@@ -77,7 +77,12 @@ def build(parts: Parts, generation: int) -> Built:
         ConfigError: with every problem; SecretError when a secret is among them.
     """
     settings = parts.sources.loaded.settings
-    zones = gather(parts.sources.loaded, "zones", settings.zones, lambda name: _zone(parts, name))
+    zones = gather(
+        parts.sources.loaded,
+        "zones",
+        settings.zones,
+        lambda name: zone_of(parts.sources, parts.material, parts.catalogs, name),
+    )
     upstreams = gather(parts.sources.loaded, "upstreams", settings.upstreams, lambda name: _upstream(parts, name))
     by_name = {name: upstream for name, (_, upstream) in upstreams.items()}
     routes = [_route(parts, index, zones, by_name) for index in range(len(settings.routes))]
@@ -99,19 +104,6 @@ def build(parts: Parts, generation: int) -> Built:
 
 def _cap(value: int | str) -> int | None:
     return value if isinstance(value, int) else None
-
-
-def _zone(parts: Parts, name: str) -> Zone:
-    settings = parts.sources.loaded.settings.zones[name]
-    peppers = tuple(
-        Pepper(parts.sources.pepper(reference, "zones", name, "peppers", index))
-        for index, reference in enumerate(settings.peppers)
-    )
-    return Zone(
-        name=name,
-        rules=TokenRules(zone=name, prefix=settings.prefix.lower().encode(), peppers=peppers),
-        catalog=parts.catalogs[settings.catalog],
-    )
 
 
 def _upstream(parts: Parts, name: str) -> tuple[object, Upstream]:

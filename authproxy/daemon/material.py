@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from authproxy import keystore as keys
 from authproxy.core.acl import Rule, UriPattern
 from authproxy.core.secret import Secret
+from authproxy.daemon.certificate_users import ZoneUsers
 from authproxy.daemon.watched import look_at, material_files
 from authproxy.door.contexts import Contexts
 from authproxy.errors import ConfigError, MaterialError, SecretError
@@ -33,6 +34,8 @@ class Material:
 
     keystores: Mapping[str, Keystore] = field(default_factory=dict)
     truststores: Mapping[str, Truststore] = field(default_factory=dict)
+    users: Mapping[str, ZoneUsers] = field(default_factory=dict)
+    """The map files of zones that know users by their certificates."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

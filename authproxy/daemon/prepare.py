@@ -10,6 +10,7 @@ from datetime import datetime
 from authproxy.core.stats import Stats
 from authproxy.daemon.build import Built, Parts, build
 from authproxy.daemon.catalogs import Opened, open_catalogs
+from authproxy.daemon.certificate_users import ZoneUsers, read_users
 from authproxy.daemon.material import Material, Sources, open_sources, read_keystores, read_truststores, server_contexts
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Keystore, Truststore
@@ -57,6 +58,7 @@ class Inputs:
     sources: Sources
     keystores: Mapping[str, Keystore] = field(default_factory=dict)
     truststores: Mapping[str, Truststore] = field(default_factory=dict)
+    users: Mapping[str, ZoneUsers] = field(default_factory=dict)
 
 
 def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
@@ -64,8 +66,11 @@ def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepa
     sources = open_sources(loaded, workshop.environ)
     old = before.material.keystores if before is not None else {}
     return Inputs(
-        sources=sources, keystores=read_keystores(sources, now, old), truststores=read_truststores(sources, now)
-    )  # fmt: skip
+        sources=sources,
+        keystores=read_keystores(sources, now, old),
+        truststores=read_truststores(sources, now),
+        users=read_users(loaded),
+    )
 
 
 def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepared | None) -> Prepared:
@@ -75,7 +80,7 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         ConfigError: with every problem of the first step that failed; nothing at work was touched.
     """
     loaded = inputs.sources.loaded
-    material = Material(keystores=inputs.keystores, truststores=inputs.truststores)
+    material = Material(keystores=inputs.keystores, truststores=inputs.truststores, users=inputs.users)
     contexts = server_contexts(loaded, material)
     catalogs = open_catalogs(loaded, before.catalogs if before is not None else {})
     parts = Parts(

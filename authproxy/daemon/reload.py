@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from authproxy.daemon.certificate_users import read_users_again
 from authproxy.daemon.material import gather, open_sources, read_keystores, read_truststore
 from authproxy.daemon.outcome import Outcome, Result
 from authproxy.daemon.prepare import Inputs, Prepared, Workshop, prepare
@@ -39,9 +40,13 @@ def attempt(
     configuration is broken.
     """
     errors: dict[str, str] = {}
+    material = before.material
     old = Inputs(
-        sources=before.sources, keystores=before.material.keystores, truststores=before.material.truststores
-    )  # fmt: skip
+        sources=before.sources,
+        keystores=material.keystores,
+        truststores=material.truststores,
+        users=material.users,
+    )
     inputs = old if load is None else _read_config(workshop, load, old, now, errors)
     inputs = _read_trust(inputs, old, now, errors)
     tries = [(CONFIG, inputs)]
@@ -73,7 +78,10 @@ def _read_config(
 
 
 def _read_trust(inputs: Inputs, old: Inputs, now: datetime, errors: dict[str, str]) -> Inputs:
-    """Read every truststore; one that cannot be read stays what it was, if it is still meant to be that file."""
+    """Read every truststore and every map of certificate names.
+
+    One that cannot be read stays what it was, if it is still meant to be that file.
+    """
     loaded, before = inputs.sources.loaded, old.sources.loaded.settings.truststores
     stores: dict[str, Truststore] = {}
     problems: list[str] = []
@@ -91,13 +99,16 @@ def _read_trust(inputs: Inputs, old: Inputs, now: datetime, errors: dict[str, st
                 stores[name] = old.truststores[name]
             else:
                 lost = True
+    users, mistakes, is_lost = read_users_again(loaded, old.users)
+    problems += mistakes
+    lost = lost or is_lost
     if problems:
         errors[TRUST] = "; ".join(problems)
     if lost and inputs is not old:
         # The new configuration names trust that cannot be had: it cannot be used either.
         errors.setdefault(CONFIG, errors[TRUST])
         return _read_trust(old, old, now, {})
-    return replace(inputs, truststores=stores)
+    return replace(inputs, truststores=stores, users=users)
 
 
 def outcomes_of(before: Prepared, after: Prepared, errors: Mapping[str, str]) -> list[Outcome]:

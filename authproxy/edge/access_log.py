@@ -66,6 +66,7 @@ class AccessLog:
                 _MS[int((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
                 _NO_ROUTE if route is None else route.log_facts,
                 facts.user.encode() if allow is None else allow.record.user_id_header,
+                b"" if allow is None else _CREDENTIALS[allow.method],
                 _why(reason, detail) if reason else b"",
             )
         )  # fmt: skip
@@ -122,8 +123,9 @@ class _Milliseconds(dict[int, bytes]):
 
 _MOST_SPELLED: Final = 5000
 _MS: Final = _Milliseconds()
+_CREDENTIALS: Final = {"token": b"token", "certificate": b"certificate"}
 _NO_ROUTE: Final = b'"zone":"","route":"","upstream":""'
 _LINE: Final = (
     b'{"time":"%b","event":"%b","request_id":"%b",%b,"client":"%b","method":"%b","host":"%b","path":"%b",'
-    b'"status":%d,"duration_ms":%b,"upstream_ms":%b,"received":%d,"sent":%d,%b,"user_id":"%b"%b}\n'
+    b'"status":%d,"duration_ms":%b,"upstream_ms":%b,"received":%d,"sent":%d,%b,"user_id":"%b","credential":"%b"%b}\n'
 )

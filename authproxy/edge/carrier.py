@@ -83,7 +83,7 @@ class Carrier(RequestHandler):
         """The handshake is done: wait for a request, unless this client is not to be served."""
         self.line.made(cast("asyncio.Transport", transport))
         self._peer = peer_of(transport)
-        self._origin = origin_of(self._peer)
+        self._origin = origin_of(self._peer, transport.get_extra_info("ssl_object"))
         self._services.connections.add(self)
         listener = self._listener()
         if listener is None or self._services.current.draining:

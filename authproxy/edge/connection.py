@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from authproxy.core.decision import is_within
-from authproxy.core.token import Token
+from authproxy.edge.certified import Question
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
@@ -189,12 +189,12 @@ class ClientConnection(Watched):
         """Return the facts of a request whose peer is believed about its id and its origin."""
         services = self._services
         request_id = accepted_id(head.request_id) or services.ids.next()
-        origin = origin_behind(self._peer, head.forwarded, runtime.trusted)
+        origin = origin_behind(self._peer, head.forwarded, runtime.trusted, self._origin.shown)
         return Facts(runtime, listener, head, request_id, origin, services.monotonic())
 
-    async def _decide_later(self, facts: Facts, token: Token) -> None:
+    async def _decide_later(self, facts: Facts, question: Question) -> None:
         try:
-            refusal = await fetch_and_judge(self._services, facts, token)
+            refusal = await fetch_and_judge(self._services, facts, question)
             if self._facts is not facts or not self.line.is_open:
                 # The client went away meanwhile: nothing of its request is sent.
                 return

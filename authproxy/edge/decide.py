@@ -4,7 +4,7 @@ from authproxy.catalogs.interface import MISS
 from authproxy.core.decision import Allow, Deny, admit, ask, judge
 from authproxy.core.record import user_id_text
 from authproxy.core.tally import owner_of
-from authproxy.core.token import Token
+from authproxy.edge.certified import UNFIT, Question, ask_certified, judge_question
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import wanted_upgrade
 from authproxy.edge.gate import check_body, find_route
@@ -23,10 +23,10 @@ from authproxy.errors import CatalogUnavailable
 from authproxy.runtime import Route, Zone
 
 
-def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa: C901, PLR0911  # every step may refuse
+def decide(services: Services, facts: Facts) -> Refusal | Question | None:  # noqa: C901, PLR0911  # every step may refuse
     """Decide at once when the catalog knows at once: None is a pass, noted in `facts`.
 
-    A token is returned when the catalog must be waited for; then `await fetch_and_judge`.
+    A question is returned when the catalog must be waited for; then `await fetch_and_judge`.
     """
     head = facts.request
     if not head.is_usual and head.target == b"*":
@@ -40,15 +40,24 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     zone = route.zone
     if zone is None:
         return check_body(route, head) if head.has_body else None
-    token = ask(zone.rules, head.authorization, head.token)
-    if isinstance(token, Deny):
-        return _denied(services, facts, zone, token)
-    known = zone.catalog.peek(zone.name, token.user_id)
+    rules = zone.certificates
+    question: Question | Deny = (
+        ask(zone.rules, head.authorization, head.token)
+        if rules is None
+        else ask_certified(zone, rules, facts, services.now())
+    )
+    if isinstance(question, Deny):
+        return _denied(services, facts, zone, question)
+    known = zone.catalog.peek(zone.name, question.user_id)
     if known is MISS:
-        return token
+        return question
     clock = services.clock
     now = clock.moment if facts.started < clock.until else clock.look(facts.started)
-    verdict = judge(zone.rules, token, known, now)
+    verdict = (
+        judge(zone.rules, question, known, now)  # type: ignore[arg-type]  # a token: no other counts
+        if rules is None
+        else judge_question(zone, question, known, facts, now)
+    )
     if isinstance(verdict, Deny):
         return _denied(services, facts, zone, verdict)
     facts.allow = verdict
@@ -57,16 +66,16 @@ def decide(services: Services, facts: Facts) -> Refusal | Token | None:  # noqa:
     return _admitted(services, facts, route, verdict)
 
 
-async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Refusal | None:
+async def fetch_and_judge(services: Services, facts: Facts, question: Question) -> Refusal | None:
     """Wait for the catalog, then judge. A catalog that cannot tell is 503: never a pass, never a 401."""
     route = facts.route
     if route is None or route.zone is None:
         return refuse_unavailable("crashed")
     try:
-        known = await route.zone.catalog.look_up(route.zone.name, token.user_id)
+        known = await route.zone.catalog.look_up(route.zone.name, question.user_id)
     except CatalogUnavailable as error:
         return refuse_unavailable("catalog-unavailable", str(error))
-    verdict = judge(route.zone.rules, token, known, services.now())
+    verdict = judge_question(route.zone, question, known, facts, services.now())
     if isinstance(verdict, Deny):
         return _denied(services, facts, route.zone, verdict)
     facts.allow = verdict
@@ -76,12 +85,14 @@ async def fetch_and_judge(services: Services, facts: Facts, token: Token) -> Ref
 def _denied(services: Services, facts: Facts, zone: Zone, verdict: Deny) -> Refusal:
     """Refuse a credential. All of them are judged first: one that verifies never comes here, whoever shares its source."""
     user = "" if verdict.user_id is None else user_id_text(verdict.user_id)
+    if verdict.reason in UNFIT:
+        return refuse_access(verdict.reason, user, verdict.detail)
     limit = facts.runtime.failures_per_minute
     if verdict.presented and limit is not None:
         seconds = services.failures.note(facts.origin.address, limit, services.monotonic())
         if seconds:
             return refuse_failures(verdict, seconds, user)
-    return refuse_credential(zone.name, verdict, user)
+    return refuse_credential(zone.name, verdict, user, tokens=zone.takes_tokens)
 
 
 def has_too_many_tunnels(services: Services, facts: Facts) -> bool:

@@ -88,7 +88,7 @@ def _identity_value(what: IdentityValue, allow: Allow) -> bytes:
         return allow.method.encode()
     if what is IdentityValue.ZONE:
         return allow.zone.encode()
-    return b"%d" % allow.version
+    return b"" if allow.version is None else b"%d" % allow.version
 
 
 def without(rules: HeaderRules, lines: Sequence[bytes]) -> bytes:

@@ -5,6 +5,7 @@ from typing import Final
 
 from authproxy.core.decision import Network, is_within, read_address
 from authproxy.core.peer import Peer
+from authproxy.edge.shown import Shown
 
 _SCHEMES: Final = frozenset({b"http", b"https"})
 _HOST_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]"
@@ -17,17 +18,22 @@ UNKNOWN: Final = "unknown"
 
 
 class Origin:
-    """What is said of the client's address and scheme upstream; made once for a connection of an untrusted peer."""
+    """What is said of the client's address and scheme upstream, and who shows a certificate.
 
-    __slots__ = ("_lines", "_lines_for", "_rest", "address", "host", "said")
+    Made once for a connection of an untrusted peer.
+    """
 
-    def __init__(self, address: str, rest: bytes, host: bytes | None = None) -> None:
+    __slots__ = ("_lines", "_lines_for", "_rest", "address", "host", "said", "shown")
+
+    def __init__(self, address: str, rest: bytes, host: bytes | None = None, shown: Shown | None = None) -> None:
         self.address = address
         """The client's address, on which `allow.networks` decides."""
         self.said = address.encode("ascii", "replace")
         """The same, for the log."""
         self.host = host
         """The host that a trusted proxy says the client asked for; None: the request's own."""
+        self.shown = shown
+        """The certificate that whoever is connected has shown, a trusted proxy too."""
         self._rest = rest
         self._lines_for = b""
         self._lines = b""
@@ -41,8 +47,8 @@ class Origin:
         return self._lines
 
 
-def origin_of(peer: Peer) -> Origin:
-    """Return the origin of a peer that is believed about nothing but its own address."""
+def origin_of(peer: Peer, session: object = None) -> Origin:
+    """Return the origin of a peer that is believed about nothing but its own address, and what its TLS `session` proves."""
     address = peer.address.encode()
     # A Unix socket's other end has no address to speak of.
     known = b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\n" % (address, address) if address else b""
@@ -51,10 +57,13 @@ def origin_of(peer: Peer) -> Origin:
         known
         + b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\nForwarded: for=%b;proto=https"
         % (peer.local_port, _node(address)),
+        shown=None if peer.certificate is None else Shown(peer.certificate, session),
     )
 
 
-def origin_behind(peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tuple[Network, ...]) -> Origin:
+def origin_behind(
+    peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tuple[Network, ...], shown: Shown | None = None
+) -> Origin:
     """Return the origin that a trusted peer reports; the caller has checked that the peer is trusted.
 
     X-Forwarded-For is read from right to left: the first address that is not a trusted proxy is the client's.
@@ -79,9 +88,8 @@ def origin_behind(peer: Peer, forwarded: list[tuple[bytes, bytes]], trusted: tup
             port if port.isdigit() else b"%d" % peer.local_port, history, _node(own),
         )
     )  # fmt: skip
-    return Origin(
-        client if certain else UNKNOWN, rest, host if host and not host.translate(None, _HOST_BYTES) else None
-    )
+    host_said = host if host and not host.translate(None, _HOST_BYTES) else None
+    return Origin(client if certain else UNKNOWN, rest, host_said, shown)
 
 
 # An address as proxies write it: bare, with a port, or in brackets (RFC 7239, 6).

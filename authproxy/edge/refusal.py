@@ -88,15 +88,20 @@ NO_CONTENT: Final = Refusal(status=204, reason="")
 _RETRY_AFTER: Final = b"Retry-After: 1\r\n"
 
 
-def refuse_credential(zone: str, deny: Deny, user: str = "") -> Refusal:
+def refuse_credential(zone: str, deny: Deny, user: str = "", *, tokens: bool = True) -> Refusal:
     """Return the 401 for a missing or bad credential.
 
-    `error="invalid_token"` only when one was presented (RFC 6750, 3.1).
+    `error="invalid_token"` only when a token was presented (RFC 6750, 3.1). Where none would help (`tokens` is
+    False), the challenge is the one that draft-thomson-http2-client-certs names for certificates: a 401 needs one.
     """
+    if not tokens:
+        lines = b'WWW-Authenticate: ClientCertificate realm="%b"\r\n' % zone.encode()
+        return Refusal(status=401, reason=deny.reason.value, detail=deny.detail, lines=lines, user=user)
     challenge = b'WWW-Authenticate: Bearer realm="%b"' % zone.encode()
     if deny.presented:
         challenge += b', error="invalid_token"'
-    return Refusal(status=401, reason=deny.reason.value, lines=challenge + b"\r\nVary: Authorization\r\n", user=user)
+    lines = challenge + b"\r\nVary: Authorization\r\n"
+    return Refusal(status=401, reason=deny.reason.value, detail=deny.detail, lines=lines, user=user)
 
 
 def refuse_failures(deny: Deny, seconds: int, user: str = "") -> Refusal:
@@ -109,9 +114,9 @@ TOO_MANY_TUNNELS: Final = Refusal(status=503, reason="too-many-websockets", line
 """The answer to a user who has as many upgraded connections open as he may; no 429, since his credential verifies."""
 
 
-def refuse_access(reason: Reason, user: str = "") -> Refusal:
-    """Return the 403 for somebody who is known and not admitted."""
-    return Refusal(status=403, reason=reason.value, user=user)
+def refuse_access(reason: Reason, user: str = "", detail: str = "") -> Refusal:
+    """Return the 403 for somebody who is known and not admitted, or whose certificate names nobody for sure."""
+    return Refusal(status=403, reason=reason.value, detail=detail, user=user)
 
 
 def refuse_unavailable(reason: str, detail: str = "") -> Refusal:

@@ -5,8 +5,8 @@ from typing import Final
 
 from authproxy import events
 from authproxy.catalogs.interface import MISS
-from authproxy.core.match import still_holds
 from authproxy.core.tally import owner_of
+from authproxy.edge.certified import still_admitted
 from authproxy.edge.client import TunnelClient
 from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
@@ -74,9 +74,10 @@ class Tunnel(Ends):
         allow, zone = self._facts.allow, self._services.current.runtime.zones.get(self._zone)
         if allow is None or self._over or self._closing:
             return
-        record = None if zone is None else zone.catalog.peek(zone.name, allow.record.user_id)
-        if record is MISS or still_holds(allow.record, allow.version, record, self._services.now()):
-            return
+        if zone is not None:
+            record = zone.catalog.peek(zone.name, allow.record.user_id)
+            if record is MISS or still_admitted(zone, self._facts, record, self._services.now()):
+                return
         self.revoke()
 
     def revoke(self) -> None:

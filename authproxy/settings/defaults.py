@@ -1,6 +1,6 @@
 """Defaults that depend on the rest of the file, filled in before validation so that a checked value always has them.
 
-The only keystore, zone or listener stands for itself where one is needed. Where there are several, nothing is filled in
+The only keystore, truststore, zone or listener stands for itself where one is needed. Where there are several, nothing is filled in
 and the missing key is told. Whatever is not shaped as it should be is left for the validation to tell.
 """
 
@@ -18,11 +18,14 @@ def fill(values: dict[str, Value]) -> dict[str, Value]:
     """Return the values of a file with these defaults, and with short forms written out."""
     filled = dict(values)
     keystore, zone = _only(values, "keystores"), _only(values, "zones")
-    listeners, upstreams, routes = values.get("listeners"), values.get("upstreams"), values.get("routes")
+    zones, listeners = values.get("zones"), values.get("listeners")
+    upstreams, routes = values.get("upstreams"), values.get("routes")
     if isinstance(listeners, dict):
         filled["listeners"] = {name: _listener(one, keystore) for name, one in listeners.items()}
     if isinstance(upstreams, dict):
         filled["upstreams"] = {name: _upstream(one) for name, one in upstreams.items()}
+    if isinstance(zones, dict):
+        filled["zones"] = {name: _zone(one, _only(values, "truststores")) for name, one in zones.items()}
     if isinstance(routes, list):
         names: list[Value] = (
             [name for name, one in listeners.items() if _mode(one) not in {"redirect", "tcp"}]
@@ -64,6 +67,12 @@ def _listener(value: Value, keystore: str | None) -> Value:
 def _client_mode(value: dict[str, Value]) -> Value:
     certificates = value.get("client_certificates")
     return certificates.get("mode") if isinstance(certificates, dict) else None
+
+
+def _zone(value: Value, truststore: str | None) -> Value:
+    if isinstance(value, dict) and isinstance(certificate := value.get("certificate"), dict):
+        return {**value, "certificate": _with(certificate, "trust", truststore)}
+    return value
 
 
 def _upstream(value: Value) -> Value:

@@ -5,7 +5,7 @@ around it) so that the rest is checked too, including what sections say about on
 still count as defined.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path as FilePath
@@ -24,7 +24,8 @@ from authproxy.settings.nearest import nearest
 from authproxy.settings.notes import notes
 from authproxy.settings.problems import Translator
 from authproxy.settings.prune import prune
-from authproxy.settings.tree import Key, Problem
+from authproxy.settings.shape import child
+from authproxy.settings.tree import Key, Path, Problem
 
 # Nobody reads more; and a file of nothing but mistakes shall not keep anybody waiting.
 MAX_TOLD: Final = 200
@@ -85,7 +86,17 @@ def _validate(document: Document, kinds: Mapping[str, type[Options]]) -> tuple[S
         found = list(islice(translator.problems(error), MAX_TOLD))
     else:
         found = list(_found(settings, document, translator))
-    return None, [*problems, *(problem for problem in found if problem.path not in pruned.maimed)]
+    return None, [*problems, *(problem for problem in found if not _is_echo(problem, pruned.maimed, document))]
+
+
+def _is_echo(problem: Problem, maimed: Collection[Path], document: Document) -> bool:
+    """Return whether a problem may only follow from a misspelt key: it is about its map, or about a key that is absent."""
+    if problem.path in maimed:
+        return True
+    value: object = document.values
+    for part in problem.path:
+        value = child(value, part)
+    return value is None and problem.path[:-1] in maimed
 
 
 def _found(settings: Settings, document: Document, translator: Translator) -> Iterator[Problem]:

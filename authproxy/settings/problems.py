@@ -30,6 +30,8 @@ _WANTED: Final[Mapping[str, str]] = {
     "int_type": "a whole number, unquoted",
     "is_instance_of": "of another type",
 }
+# Where the names stand that a key means, if not under its own in the plural.
+_SECTIONS: Final[Mapping[str, str]] = {"trust": "truststores"}
 _FIXED: Final[Mapping[str, str]] = {
     "uuid_parsing": "must be a UUID, such as 550e8400-e29b-41d4-a716-446655440000",
     "uuid_type": "must be a UUID, such as 550e8400-e29b-41d4-a716-446655440000",
@@ -141,11 +143,12 @@ class Translator:
             if key == "listeners" and key in filled_keys(model):
                 return "is needed, and there is no listener of mode http that could serve it"
             if key in filled_keys(model):
-                section = child(self._document.values, f"{key}s")
+                name = _SECTIONS.get(key, f"{key}s")
+                section = child(self._document.values, name)
                 names = sorted(section) if isinstance(section, dict) else []
                 if names:
                     return f"is needed where there is more than one: {' or '.join(names)}"
-                return f"is needed, and none is defined: add `{key}s: {{NAME: {{file: PATH}}}}`"
+                return f"is needed, and none is defined: add `{name}: {{NAME: {{file: PATH}}}}`"
             if key in model.model_fields:
                 return f"is needed: {_sentence(model.model_fields[key].description or '')}"
         return "is needed"

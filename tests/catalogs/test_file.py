@@ -10,9 +10,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.catalogs.file import MAX_FILE_BYTES, FileCatalog, FileOptions
+from authproxy.catalogs.file import FileCatalog, FileOptions
 from authproxy.catalogs.file import kind as file_kind
 from authproxy.catalogs.interface import Catalog
+from authproxy.catalogs.source import MAX_FILE_BYTES
 from authproxy.catalogs.yaml_rows import read_yaml
 from authproxy.core.record import UserId
 from authproxy.errors import MaterialError

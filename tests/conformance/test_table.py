@@ -147,6 +147,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
 }  # fmt: skip
 
 WHOLE: Final[dict[str, str]] = {
+    "test_certificates.py": "6. Credentials: client certificates",
     "test_lifetime.py": "5. Time and size: requests of a connection, and clients that send or take too slowly",
     "test_limits.py": "5. Time and size: bad credentials of a source, and upgraded connections of a user",
     "test_preflight.py": "Own pages: CORS preflights",

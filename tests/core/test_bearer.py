@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.core.bearer import token_of
+from authproxy.core.bearer import offers_token, token_of
 from authproxy.core.token import parse
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "turvata-v2.json").read_text())
@@ -89,3 +89,16 @@ def test_never_raises_and_never_begins_with_a_space(value):
     found = token_of(value)
 
     assert found is None or (found and found[:1] != b" " and value.endswith(found))
+
+
+@pytest.mark.parametrize(
+    ("value", "offers"),
+    [
+        (b"Bearer x", True), (b"bearer", True), (b"TOKEN ", True), (b"Token\tx", True), (b"Bearer \xff\n", True),
+        (b"", False), (b"Basic x", False), (b"Bearerx", False), (b"Bearer_x y", False), (b"x Bearer y", False),
+        (b"svc_000001_x", False), (b"Tokens x", False),
+    ],
+)  # fmt: skip
+def test_a_scheme_for_tokens_is_told_whatever_follows(value, offers):
+    """Also when what follows could not be one: it is a bad token then, and not none."""
+    assert offers_token(value) is offers

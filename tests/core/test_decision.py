@@ -20,6 +20,7 @@ from authproxy.core.decision import (
     ask,
     is_within,
     judge,
+    judge_certified,
     read_address,
 )
 from authproxy.core.match import Match
@@ -219,3 +220,30 @@ def test_what_a_pattern_has_taken_apart_is_asked_the_same(prefix, last):
     parts = found["prefix"], found["version"], found["payload"]
 
     assert ask(RULES, b"Bearer " + text, parts) == ask(RULES, b"Bearer " + text)
+
+
+# ---------------------------------------------------------------------- judge_certified
+
+
+def test_a_certified_user_is_who_the_catalog_says():
+    """Neither hash nor version nor end of a token count, and none is claimed."""
+    record = replace(RECORD, expires_at=NOW - TICK, groups=("jobs",))
+
+    verdict = judge_certified("api", USER, record)
+
+    assert isinstance(verdict, Allow)
+    assert (verdict.record, verdict.zone, verdict.method) == (record, "api", "certificate")
+    assert (verdict.version, verdict.matched, verdict.pepper) == (None, None, "")
+
+
+@pytest.mark.parametrize(
+    ("record", "reason"),
+    [
+        (None, Reason.UNKNOWN_USER),
+        (replace(RECORD, disabled=True), Reason.USER_DISABLED),
+        (replace(RECORD, disabled=True, rejected=True), Reason.ROW_REJECTED),
+    ],
+)
+def test_a_certified_user_must_be_known_and_enabled(record, reason):
+    """No token was shown, so none is called invalid."""
+    assert judge_certified("api", USER, record) == Deny(reason, presented=False, user_id=USER)

@@ -106,7 +106,7 @@ def test_the_schema_asks_only_for_what_has_no_default(schema):
     assert required["Listener"] == ["bind"]
     assert required["Tls"] == []
     assert required["Route"] == ["path", "upstream"]
-    assert required["Zone"] == ["prefix", "peppers", "catalog"]
+    assert required["Zone"] == ["catalog"]
 
 
 def test_the_schema_describes_every_key(schema):

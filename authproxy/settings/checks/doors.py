@@ -1,15 +1,13 @@
-"""Keystores, listeners, client certificates and zones."""
+"""Keystores, listeners and client certificates."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 
-from authproxy.options import SecretRef
 from authproxy.settings.addresses import Address, Tcp
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.listeners import Keystore, Listener
 from authproxy.settings.model import Settings
 from authproxy.settings.peers import AllowRule, ClientCertificates
 from authproxy.settings.tree import Path, dotted
-from authproxy.settings.zones import Zone
 
 
 def check(settings: Settings, known: Known) -> Iterator[Finding]:
@@ -22,7 +20,6 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
         here: Path = ("listeners", name, "client_certificates")
         yield from client_certificates(here, listener.client_certificates, may_bring_root(settings, listener))
     yield from _binds(settings)
-    yield from _isolation(settings.zones)
 
 
 def may_bring_root(settings: Settings, listener: Listener) -> bool:
@@ -78,18 +75,3 @@ def _addresses(settings: Settings) -> Iterator[tuple[Path, Address]]:
             yield ("listeners", name, "bind", index), address
     if settings.ops is not None:
         yield ("ops", "bind"), settings.ops.bind
-
-
-def _isolation(zones: Mapping[str, Zone]) -> Iterator[Finding]:
-    """A token's hash does not cover its prefix: who shares a pepper accepts the other's tokens under its own prefix."""
-    prefixes: dict[str, str] = {}
-    peppers: dict[SecretRef, str] = {}
-    for name, zone in zones.items():
-        first = prefixes.setdefault(zone.prefix.lower(), name)
-        if first != name:
-            yield Finding(("zones", name, "prefix"), f"zone {first} has this prefix: every zone has its own")
-        for index, pepper in enumerate(zone.peppers):
-            first = peppers.setdefault(pepper, name)
-            if first != name:
-                text = f"zone {first} has this pepper: with its own, no token of one zone can pass in the other"
-                yield Finding(("zones", name, "peppers", index), text)

@@ -32,6 +32,8 @@ def _references(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
             yield (*here, "sni", host), "keystores", keystore
     for name, zone in settings.zones.items():
         yield ("zones", name, "catalog"), "catalogs", zone.catalog
+        trust = None if zone.certificate is None else zone.certificate.trust
+        yield ("zones", name, "certificate", "trust"), "truststores", trust
     for name, options in settings.catalogs.items():
         for index, member in enumerate(_members(options)):
             yield ("catalogs", name, "of", index), "catalogs", member

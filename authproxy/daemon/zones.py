@@ -1,0 +1,41 @@
+"""A zone's settings and material become what one request may see of it."""
+
+from collections.abc import Mapping
+
+from authproxy.catalogs.interface import Catalog
+from authproxy.core.client_name import Source
+from authproxy.core.decision import TokenRules
+from authproxy.core.pepper import Pepper
+from authproxy.daemon.material import Material, Sources
+from authproxy.keystore import Demand
+from authproxy.runtime import CertificateRules, Zone
+from authproxy.settings.zones import Zone as ZoneSettings
+
+
+def zone_of(sources: Sources, material: Material, catalogs: Mapping[str, Catalog], name: str) -> Zone:
+    """Return a zone ready for requests; SecretError: one of its peppers cannot be read."""
+    settings = sources.loaded.settings.zones[name]
+    peppers = tuple(
+        Pepper(sources.pepper(reference, "zones", name, "peppers", index))
+        for index, reference in enumerate(settings.peppers)
+    )
+    return Zone(
+        name=name,
+        rules=TokenRules(zone=name, prefix=(settings.prefix or "").lower().encode(), peppers=peppers),
+        catalog=catalogs[settings.catalog],
+        certificates=_certificate_rules(settings, material, name),
+    )
+
+
+def _certificate_rules(settings: ZoneSettings, material: Material, name: str) -> CertificateRules | None:
+    own = settings.certificate
+    if own is None or "certificate" not in settings.counts:
+        return None
+    known = material.users.get(name)
+    return CertificateRules(
+        demand=Demand(is_required=True, trust=material.truststores[own.trust]),
+        sources=tuple(map(Source, own.sources)),
+        users=None if known is None else known.users,
+        or_token="token" in settings.counts and not settings.require,
+        and_token="token" in settings.require,
+    )
