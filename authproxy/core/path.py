@@ -23,7 +23,8 @@ _CONTROL: Final = re.compile(rb"[\x00-\x1f\x7f]").search
 # UTF-8 that spells a short character long: some readers see `.` and `/` in it (RFC 3629, 10).
 _OVERLONG: Final = re.compile(rb"[\xc0\xc1][\x80-\xbf]|\xe0[\x80-\x9f][\x80-\xbf]").search
 # `.` and `..` as a whole segment, also with parameters behind (`..;x`), as some servers cut those off first.
-_DOTS: Final = re.compile(rb"(?:^|[/\\])\.{1,2}(?:[/\\;]|$)").search
+dot_segment: Final = re.compile(rb"(?:^|[/\\])\.{1,2}(?:[/\\;]|$)").search
+"""Finds a dot segment in a decoded path."""
 
 _NONE: Final[frozenset[str]] = frozenset()
 
@@ -48,7 +49,14 @@ def read_path(raw: bytes) -> Path | None:
         return None
     decoded = unquote_to_bytes(raw)
     twice = unquote_to_bytes(decoded)
-    if _CONTROL(decoded) or _OVERLONG(decoded) or b"\x00" in twice or b"\\" in twice or _DOTS(decoded) or _DOTS(twice):
+    if (
+        _CONTROL(decoded)
+        or _OVERLONG(decoded)
+        or b"\x00" in twice
+        or b"\\" in twice
+        or dot_segment(decoded)
+        or dot_segment(twice)
+    ):
         return None
     # A slash that appears only at the second decoding is never wanted by anybody honest.
     if twice.count(b"/") != decoded.count(b"/"):
