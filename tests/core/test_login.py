@@ -11,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.core.login import MAX_BODY, MAX_FIELDS, FormProblem, LoginForm, read_login
+from authproxy.core.record import UserId
 from authproxy.core.redirect import safe_next
 from authproxy.core.secret import Secret
 
@@ -29,7 +30,7 @@ def form(fields=None, **more):
 def test_a_good_form_is_read():
     """User, token and where to go."""
     assert form(next="/a?b=c&d=e") == LoginForm(
-        user_id=UUID(USER).bytes, token=Secret(TOKEN.encode()), next="/a?b=c&d=e"
+        user_id=UserId(UUID(USER).bytes), token=Secret(TOKEN.encode()), next="/a?b=c&d=e"
     )
 
 
@@ -183,7 +184,9 @@ def test_reads_back_what_a_browser_writes(others, token, target):
 
     found = form(unknown | known)
 
-    assert found == LoginForm(user_id=UUID(USER).bytes, token=Secret(("t" + token).encode()), next=target or None)
+    assert found == LoginForm(
+        user_id=UserId(UUID(USER).bytes), token=Secret(("t" + token).encode()), next=target or None
+    )
 
 
 @given(st.binary(max_size=200))
