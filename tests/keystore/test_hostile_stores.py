@@ -3,6 +3,7 @@
 import base64
 import contextlib
 import hashlib
+import re
 import time
 from collections.abc import Iterable
 
@@ -330,6 +331,36 @@ def test_absurd_rounds_are_not_worked(small_p12):
         read_pkcs12(hostile, "s.p12", PASSWORD)
 
     assert time.process_time() - begin < 1
+
+
+def test_rounds_count_wherever_they_stand(server):
+    """In the bag of a key, in a safe of certificates, and in the MAC: each alone is refused."""
+    secrecy = PrivateFormat.PKCS12.encryption_builder().kdf_rounds(0x011170).build(WORD)
+    data = pkcs12.serialize_key_and_certificates(b"srv", server.key, server.certificate, None, secrecy)
+    places = [match.start() for match in re.finditer(re.escape(b"\x02\x03\x01\x11\x70"), data)]
+
+    assert read_pkcs12(data, "s.p12", PASSWORD).keys
+    assert len(places) >= 2
+    for at in places:
+        hostile = data[:at] + b"\x02\x03\x7f\xff\xff" + data[at + 5 :]
+        with pytest.raises(MaterialError, match="rounds of key derivation"):
+            read_pkcs12(hostile, "s.p12", PASSWORD)
+
+
+def test_nesting_in_what_is_not_looked_at_is_bounded(small_p12):
+    """Known lengths, a thousand deep, where the outline does not go."""
+    version, content, mac = only(small_p12, SEQUENCE).inside()
+    deep = b""
+    for _ in range(1000):
+        deep = encode(SEQUENCE, deep)
+    digest, salt, number = mac.inside()
+    odd = encode(
+        SEQUENCE, encode(SEQUENCE, digest.body + deep) + encode(OCTETS, salt.body) + encode(INTEGER, number.body)
+    )
+    data = encode(SEQUENCE, encode(INTEGER, version.body) + encode(SEQUENCE, content.body) + odd)
+
+    with pytest.raises(MaterialError, match="is damaged PKCS#12: nested too deep"):
+        read_pkcs12(data, "s.p12", PASSWORD)
 
 
 @pytest.mark.parametrize(("count", "refused"), [(MAX_ROUNDS, False), (MAX_ROUNDS + 1, True)])
