@@ -26,8 +26,9 @@ _UNREADABLE = 2
 
 
 class Secrets(TypedDict):
-    """Where the passwords are."""
+    """Where the secrets are."""
 
+    key: Path | None
     password_file: Path | None
     key_password_file: Path | None
 
@@ -35,6 +36,12 @@ class Secrets(TypedDict):
 @click.command()
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--alias", metavar="NAME", help="Only this private key of a PKCS#12 or JKS file.")
+@click.option(
+    "--key",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="The private key, where it stands in a file beside its certificate.",
+)
 @click.option(
     "--password-file",
     type=click.Path(path_type=Path),
@@ -68,11 +75,14 @@ def inspect(
 
     \b
     Example:  authproxy keys inspect certs/server.keys
+              authproxy keys inspect site.pem --key site.key
               authproxy keys inspect --password-file word --warn-days 30 --json server.p12 trust.jks
 
     Exit codes: 0 all is well; 1 a certificate has ended, or ends within --warn-days; 2 a file is missing, damaged or
     does not open with the password; 77 a file may not be read by this user, or a password file is too open.
     """
+    if secrets["key"] is not None and len(files) > 1:
+        raise click.UsageError("--key belongs to one file: name one")
     now = datetime.now(UTC)  # noqa: TID251  (this is the border)
     opening = Opening(
         password=password_of(secrets["password_file"], PASSWORD_VARIABLE),
@@ -83,7 +93,7 @@ def inspect(
     broken = False
     for path in files:
         try:
-            found.append(look(path, opening, now))
+            found.append(look(path, opening, now, secrets["key"]))
         except MaterialError as error:
             broken = True
             click.echo(f"authproxy: {error}", err=True)

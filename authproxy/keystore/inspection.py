@@ -4,7 +4,7 @@ Nothing is refused here that could be told instead: an expired certificate, a ke
 """
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from authproxy.errors import MaterialError, SecretError
 from authproxy.keystore.blocks import decode, read_blocks
 from authproxy.keystore.combined import from_text
 from authproxy.keystore.facts import CertificateFacts, facts_of, kind_of_key
-from authproxy.keystore.formats import STORES, Format, format_of, refuse_unread_formats
+from authproxy.keystore.formats import STORES, Format, format_of, refuse_stores, refuse_unread_formats
 from authproxy.keystore.lineage import Lineage, is_self_signed, lineage_among, lineage_of
 from authproxy.keystore.model import Keystore
 from authproxy.keystore.parts import certificate, certificates, missing, private_key
@@ -55,17 +55,23 @@ class Inspection:
         return tuple(fact for fact in every if fact.place != _STRAY)
 
 
+# What the certificates' file would need if it held a key.
+_CLOSED = 0o400
 _OWN, _ISSUER, _ROOT, _TRUSTED, _STRAY = "own", "issuer", "root", "trusted", "not part of the chain"
 
 
-def inspect(path: Path, opening: Opening, now: datetime) -> Inspection:
+def inspect(path: Path, opening: Opening, now: datetime, key: Path | None = None) -> Inspection:
     """Return what the file holds; `opening.alias` limits it to one key of a PKCS#12 or JKS file.
+
+    `key` is the file of the private key, where that stands beside the certificates in PEM.
 
     Raises:
         SecretError: this user may not read it.
         MaterialError: it is missing, damaged, of another kind, or does not open.
     """
     content = read(path)
+    if key is not None:
+        return _pair(content, read(key), opening, now)
     kind = format_of(content.data)
     if kind is Format.DER:
         found = certificate(content.data, "it", str(path))
@@ -131,6 +137,20 @@ def _pem(content: Content, opening: Opening, now: datetime) -> Inspection:
     )
     kind = "keys file" if keystore.root is not None else "PEM"
     return Inspection(source=source, kind=kind, keys=(facts,), notes=(*_exposure(content), *keystore.notes))
+
+
+def _pair(content: Content, key: Content, opening: Opening, now: datetime) -> Inspection:
+    for each in (content, key):
+        refuse_unread_formats(each)
+        refuse_stores(each)
+    both = _pem(replace(content, data=content.data + b"\n" + key.data, mode=_CLOSED), opening, now)
+    alone = Verdict(good=False, says="it reads one file that holds the root too")
+    return replace(
+        both,
+        kind="PEM in two files",
+        keys=tuple(replace(each, nrepl=alone) for each in both.keys),
+        notes=(*_exposure(key), *both.notes),
+    )
 
 
 def _strict(keystore: Keystore, source: str, now: datetime) -> Verdict:

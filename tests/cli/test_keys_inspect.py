@@ -246,6 +246,27 @@ def test_bundle_and_der_are_shown(family, put):
     assert [each["place"] for each in der["certificates"]] == ["trusted"]
 
 
+def test_pair_is_shown(family, put):
+    """Certificate and key in two files; the key's file is the one that must be closed."""
+    server, other = family.server(), family.server()
+    certificate = put("site.pem", server.certificate_pem() + family.root.certificate_pem(), 0o644)
+    key, open_key = put("site.key", server.key_pem()), put("open.key", server.key_pem(), 0o644)
+
+    facts = told(certificate, "--key", key)
+    wrong = call(certificate, "--key", put("other.key", other.key_pem()))
+
+    assert (facts["kind"], facts["notes"]) == ("PEM in two files", [])
+    assert [each["place"] for each in facts["keys"][0]["certificates"]] == ["own", "root"]
+    assert facts["keys"][0]["strict"]["ok"]
+    assert not facts["keys"][0]["nrepl"]["ok"]
+    assert "open.key: a private key that everybody may read" in told(certificate, "--key", open_key)["notes"][0]
+    assert (wrong.exit_code, "no certificate belongs to the private key" in wrong.stderr) == (2, True)
+    assert call(certificate, certificate, "--key", key).exit_code == 2
+    for files in ((put("s.p12", p12(server)), key), (certificate, put("k.p12", p12(server)))):
+        result = call(files[0], "--key", files[1])
+        assert (result.exit_code, "is PKCS#12, which holds key and certificate" in result.stderr) == (2, True)
+
+
 def test_pkcs12_is_shown(family, put):
     """With its alias; the password from the environment or a file, the file first."""
     file = put("s.p12", p12(family.server(), family.root))
