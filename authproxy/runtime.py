@@ -15,6 +15,7 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source, Users
 from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.route import RouteTable
+from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import RouteStats
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import Demand
@@ -222,6 +223,8 @@ class Listener:
     """The whole line, with CRLF."""
     demand: Demand | None = None
     """What whoever is at the other end must meet; None: nobody is asked for a certificate."""
+    shown: ServerNames[str] | None = None
+    """Which keystore is shown for which host, where certificates are asked for: a request is for a host of its handshake's."""
     redirect: Redirect | None = None
     """Where plain HTTP leads; such a listener has no routes of its own."""
     tunnel: TunnelPlan | None = None

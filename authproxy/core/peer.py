@@ -19,3 +19,5 @@ class Peer:
     """The cipher suite's name."""
     certificate: bytes | None = None
     """The client's certificate (DER), only when the handshake verified it."""
+    server_name: str | None = None
+    """The host that the client asked for in its handshake, where the certificate shown depends on that."""

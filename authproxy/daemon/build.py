@@ -11,6 +11,7 @@ from authproxy.core.decision import AllowRules
 from authproxy.core.names import RequestNames, fold
 from authproxy.core.record import UserId
 from authproxy.core.route import Pattern, RouteTable
+from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.tunnels import plan_of
@@ -246,6 +247,12 @@ def _redirect(settings: Settings, own: ListenerSettings, tables: Mapping[str, Ro
     return Redirect(routes=tables[target], port=b"" if port == _HTTPS else b":%d" % port)
 
 
+def _shown(own: ListenerSettings) -> ServerNames[str] | None:
+    if own.client_certificates.mode == "none" or not own.sni or own.keystore is None:
+        return None
+    return ServerNames(default=own.keystore, names=own.sni)
+
+
 def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], generation: int) -> Listener:
     settings = parts.sources.loaded.settings
     own = settings.listeners[name]
@@ -262,6 +269,7 @@ def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], 
         ),
         limits=limits,
         demand=parts.demands.get(name),
+        shown=_shown(own),
         routes=tables[name],
         redirect=_redirect(settings, own, tables),
         tunnel=plan_of(settings, own),

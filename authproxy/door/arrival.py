@@ -7,21 +7,14 @@ import ssl
 from typing import Final, Protocol
 
 from authproxy.door.contexts import Contexts
+from authproxy.door.foreign import ENOUGH, answer_to, is_unclear
 from authproxy.door.hello import NotTls, first_record, server_name
 from authproxy.door.proxy_protocol import BadHeader, read_header
-from authproxy.wire.plain import SocketTransport
+from authproxy.wire.plain import BUFFER, SocketTransport
 from authproxy.wire.poller import poller_of
 from authproxy.wire.tls import TlsTransport
 
 _PIECE: Final = 16 * 1024
-# What a browser is told that speaks plain HTTP where TLS is spoken.
-_ADVICE: Final = b"This port speaks TLS: ask for https://, please\n"
-_NOT_HTTPS: Final = (
-    b"HTTP/1.1 400 Bad Request\r\nContent-Type: text/plain\r\nContent-Length: %d\r\nConnection: close\r\n"
-    b"Cache-Control: no-store\r\n\r\n%b" % (len(_ADVICE), _ADVICE)
-)
-# How plain HTTP begins; OpenSSL knows the first four.
-_METHODS: Final = (b"GET ", b"POST ", b"HEAD ", b"PUT ", b"PATCH ", b"DELETE ", b"OPTIONS ")
 
 
 class Owner(Protocol):
@@ -120,18 +113,16 @@ class Arrival:
             self._fail("disconnected", str(error))
 
     def _refuse_foreign(self, error: NotTls) -> None:
-        if self._first.startswith(_METHODS) or not self._owner.answers_http:
-            self._say_not_https()
-        elif any(method.startswith(self._first) for method in _METHODS):
-            # Too few bytes to know.
-            return
+        if self._owner.answers_http:
+            if is_unclear(self._first):
+                return
+            self._answer(self._first)
         self._fail("not-tls", str(error))
 
-    def _say_not_https(self) -> None:
-        if not self._owner.answers_http:
-            return
+    def _answer(self, first: bytes) -> None:
+        """Tell whoever began so, in plain HTTP, that this is TLS."""
         with contextlib.suppress(OSError):
-            self.wire.send(_NOT_HTTPS)
+            self.wire.send(answer_to(first))
 
     def _read_first(self) -> bool:
         """Return whether enough has come to choose the context."""
@@ -165,11 +156,12 @@ class Arrival:
             return
         record = first_record(self._first) if contexts.names else None
         try:
-            context = contexts.choose(None if record is None else server_name(record))
+            name = None if record is None else server_name(record)
         except NotTls as error:
             self._fail("not-tls", str(error))
             return
-        self._transport = TlsTransport(self._loop, self.wire, context, self._shaken)
+        self._transport = TlsTransport(self._loop, self.wire, contexts.choose(name), self._shaken)
+        self._transport.set_server_name(name)
         self._transport.shake(self._first)
 
     def _shaken(self, transport: TlsTransport, error: Exception | None) -> None:
@@ -178,8 +170,9 @@ class Arrival:
         if error is None:
             self._settle(transport)
         elif not self._is_over:
-            if isinstance(error, ssl.SSLError) and error.reason == "HTTP_REQUEST":
-                self._say_not_https()
+            if self._owner.answers_http and isinstance(error, ssl.SSLError) and error.reason in _FOREIGN:
+                # Nobody has read into the shared buffer since the bytes that OpenSSL has just failed at.
+                self._answer(self._first or bytes(BUFFER[:ENOUGH]))
             self._is_over = True
             self._owner.failed(self, *_tell(error))
 

@@ -4,6 +4,7 @@ import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from authproxy.core.server_names import ServerNames
 from authproxy.keystore import Demand
 
 
@@ -20,10 +21,4 @@ class Contexts:
 
     def choose(self, name: str | None) -> ssl.SSLContext:
         """Return the context for a server name; the default for none or an unknown one."""
-        if name is None:
-            return self.default
-        exact = self.names.get(name)
-        if exact is not None:
-            return exact
-        _, dot, parent = name.partition(".")
-        return self.names.get("*." + parent, self.default) if dot else self.default
+        return ServerNames(default=self.default, names=self.names).of(name)

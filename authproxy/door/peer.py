@@ -16,6 +16,7 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
     if not isinstance(session, ssl.SSLObject):
         return Peer(address=address, port=port, local_port=local_port)
     cipher = session.cipher()
+    asked: object = transport.get_extra_info("server_name")
     return Peer(
         address=address,
         port=port,
@@ -24,6 +25,7 @@ def peer_of(transport: asyncio.BaseTransport) -> Peer:
         cipher=cipher[0] if cipher else "",
         # Present only when the context asked for one and verified it.
         certificate=session.getpeercert(binary_form=True),
+        server_name=asked if isinstance(asked, str) else None,
     )
 
 

@@ -6,16 +6,17 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from authproxy.core.decision import is_within
+from authproxy.core.server_names import ServerNames
 from authproxy.edge.certified import Question
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import upstream_head
-from authproxy.edge.gate import accepted_id
+from authproxy.edge.gate import accepted_id, fold_host
 from authproxy.edge.origin import origin_behind
 from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.phase import BODY, BUSY, HEAD, Phase
-from authproxy.edge.refusal import Refusal
+from authproxy.edge.refusal import MISDIRECTED, Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.edge.watched import Watched
@@ -166,7 +167,7 @@ class ClientConnection(Watched):
         self._phase = BUSY
         if head.has_body:
             self._body = ChunkedReader() if head.chunked else LengthReader(head.content_length)
-        outcome = decide(services, facts)
+        outcome = decide(services, facts) if listener.shown is None else self._decide_shown(listener.shown, facts)
         if outcome is None:
             route = facts.route
             block = None if route is None else upstream_head(facts, route)
@@ -184,6 +185,12 @@ class ClientConnection(Watched):
             self.line.hold()
             self.line.set_deadline(_PATIENCE)
             services.spawn(self._decide_later(facts, outcome))
+
+    def _decide_shown(self, shown: ServerNames[str], facts: Facts) -> Refusal | Question | None:
+        """Decide where a handshake for another host could have shown another certificate, and asked for one by it."""
+        if shown.of(fold_host(facts.request.host)) != shown.of(self._peer.server_name):
+            return MISDIRECTED
+        return decide(self._services, facts)
 
     def _trusted_facts(self, runtime: Runtime, listener: Listener, head: RequestHead) -> Facts:
         """Return the facts of a request whose peer is believed about its id and its origin."""

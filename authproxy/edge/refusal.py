@@ -110,6 +110,8 @@ def refuse_failures(deny: Deny, seconds: int, user: str = "") -> Refusal:
     return Refusal(status=429, reason="too-many-failures", detail=deny.reason.value, lines=lines, user=user)
 
 
+MISDIRECTED: Final = Refusal(status=421, reason="other-server-name")
+"""The answer to a request for a host that the handshake was not for: another certificate would have been shown there."""
 TOO_MANY_TUNNELS: Final = Refusal(status=503, reason="too-many-websockets", lines=_RETRY_AFTER)
 """The answer to a user who has as many upgraded connections open as he may; no 429, since his credential verifies."""
 

@@ -31,6 +31,10 @@ class SocketTransport(Sender):
         """Tell who the peer is, where somebody who is believed has told it."""
         self._known["peername"] = (address, port)
 
+    def set_server_name(self, name: str | None) -> None:
+        """Tell which server the peer has asked for."""
+        self._known["server_name"] = name
+
     def begin(self, protocol: asyncio.Protocol) -> None:
         """Carry `protocol` from now on."""
         self._introduce(protocol)

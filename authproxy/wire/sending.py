@@ -100,7 +100,7 @@ class Sender(asyncio.Transport):
 
     @override
     def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return `socket`, `sockname` or `peername`."""
+        """Return `socket`, `sockname`, `peername` or `server_name`."""
         return self._known.get(name, default)
 
     @override
