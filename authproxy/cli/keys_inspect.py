@@ -84,11 +84,11 @@ def inspect(
     if secrets["key"] is not None and len(files) > 1:
         raise click.UsageError("--key belongs to one file: name one")
     now = datetime.now(UTC)  # noqa: TID251  (this is the border)
-    opening = Opening(
-        password=password_of(secrets["password_file"], PASSWORD_VARIABLE),
-        key_password=password_of(secrets["key_password_file"], KEY_PASSWORD_VARIABLE),
-        alias=alias,
-    )
+    try:
+        opening = _opening(secrets, alias)
+    except MaterialError as error:
+        # Not 1, which says that something ends soon.
+        raise click.UsageError(str(error)) from error
     found: list[Inspection] = []
     broken = False
     for path in files:
@@ -103,6 +103,14 @@ def inspect(
         click.echo("\n\n".join("\n".join(_lines(each, now)) for each in found), nl=bool(found))
     soon = [fact for each in found for fact in each.counted if fact.left(now) <= timedelta(days=warn_days)]
     context.exit(_UNREADABLE if broken else _SOON if soon else 0)
+
+
+def _opening(secrets: Secrets, alias: str | None) -> Opening:
+    return Opening(
+        password=password_of(secrets["password_file"], PASSWORD_VARIABLE),
+        key_password=password_of(secrets["key_password_file"], KEY_PASSWORD_VARIABLE),
+        alias=alias,
+    )
 
 
 def _lines(inspection: Inspection, now: datetime) -> Iterator[str]:

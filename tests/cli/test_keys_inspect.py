@@ -392,8 +392,10 @@ def test_whole_command_line(run_authproxy, family, put):
     good = run_authproxy("keys", "inspect", file, env={PASSWORD_VARIABLE: WORD.decode()})
     exposed = run_authproxy("keys", "inspect", file, "--password-file", word)
     none = run_authproxy("keys", "inspect", file)
+    gone = run_authproxy("keys", "inspect", file, "--password-file", "gone")
 
     assert good.returncode == 0, good.stderr
     assert "private key srv: EC P-256" in good.stdout
-    assert (exposed.returncode, none.returncode) == (77, 2)
+    assert (exposed.returncode, none.returncode, gone.returncode) == (77, 2, 2)
+    assert "gone: there is no such file" in gone.stderr
     assert "needs a password and none is given" in none.stderr
