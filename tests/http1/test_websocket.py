@@ -2,6 +2,7 @@
 
 from itertools import pairwise
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -44,6 +45,69 @@ def test_it_stands_at_a_boundary_exactly_between_frames(frames, cuts):
     for begin, end in pairwise(places):
         tracker.feed(data[begin:end])
         assert tracker.at_boundary == (end in boundaries)
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(
+    ("size", "form"),
+    [
+        (0, 0),
+        (1, 0),
+        (2, 0),
+        (124, 0),
+        (125, 0),
+        (0, 1),
+        (5, 1),
+        (126, 1),
+        (127, 1),
+        (128, 1),
+        (300, 1),
+        (0, 2),
+        (5, 2),
+        (300, 2),
+    ],
+)
+def test_every_byte_of_a_frame_is_followed(size, form, masked):
+    """One by one, or all but the last so many at once; then the next frame begins."""
+    one = frame(size, masked=masked, form=form, first=0x81)
+    for cut in range(1, len(one)):
+        tracker = FrameTracker()
+        tracker.feed(one[:cut])
+        assert not tracker.at_boundary
+        tracker.feed(one[cut:])
+        assert tracker.at_boundary
+        tracker.feed(b"")
+        assert tracker.at_boundary
+    tracker = FrameTracker()
+    for byte in one[:-1]:
+        tracker.feed(bytes([byte]))
+        assert not tracker.at_boundary
+    tracker.feed(one[-1:] + one)
+    assert tracker.at_boundary
+    tracker.feed(one + b"\x81")
+    assert not tracker.at_boundary
+
+
+@pytest.mark.parametrize("masked", [True, False])
+@pytest.mark.parametrize(("size", "form"), [(65_535, 1), (65_535, 2), (65_536, 2), (70_000, 2)])
+def test_long_frames_are_counted(size, form, masked):
+    """To the last byte, and no further."""
+    one = frame(size, masked=masked, form=form, first=0x82)
+    tracker = FrameTracker()
+    tracker.feed(one[:-1])
+    assert not tracker.at_boundary
+    tracker.feed(one[-1:])
+    assert tracker.at_boundary
+    tracker.feed(one + one[:-1])
+    assert not tracker.at_boundary
+
+
+def test_the_longest_frame_is_waited_for():
+    """63 bits of length (RFC 6455, 5.2)."""
+    tracker = FrameTracker()
+    tracker.feed(b"\x82\x7f\x7f" + b"\xff" * 7 + b"x" * 100_000)
+
+    assert not tracker.at_boundary
 
 
 def test_a_close_frame_is_a_whole_frame():

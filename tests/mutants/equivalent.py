@@ -3,6 +3,11 @@
 from typing import Final
 
 EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
+    "authproxy/http1/fields.py": {
+        "a head with this control byte was refused before": [
+            ": _DIGITS: Final = b'0123456789': one more before b'0123456789'",
+        ],
+    },
     "authproxy/http1/lines.py": {
         "a dict is whole without it": ["Shapes.__init__: super().__init__(): not called"],
     },
