@@ -92,6 +92,150 @@ def test_folding_twice_is_folding_once(name):
     assert not folded.strip(b"_0123456789ABCDEFGHIJKLMNOPQRSTUVWXYZ")
 
 
+@pytest.mark.parametrize("byte", range(256))
+def test_every_byte_of_a_name(byte):
+    """Letters fold to capitals, digits to themselves, all the rest to `_`."""
+    one = bytes([byte])
+    letter = byte < 128 and chr(byte).isalnum()
+
+    assert fold(one) == (one.upper() if letter else b"_")
+    assert is_token(one) is (chr(byte) in TOKEN)
+    assert is_token(b"X" + one) is (chr(byte) in TOKEN)
+
+
+PREFIXES = [
+    "X-Authproxy-", "X-Forwarded-", "Remote-", "X-Remote-", "SSL-Client-", "X-SSL-Client-", "X-Amzn-Oidc-", "X-Amzn-Ava-", "X-Goog-",
+    "CF-Access-", "Tailscale-", "X-Pomerium-", "X-Auth-Request-", "X-Authentik-", "X-Vouch-", "X-Token-User-", "X-Token-Subject",
+    "Teleport-", "X-Consumer-", "X-Credential-", "X-Anonymous-Consumer", "X-Webauth-", "L5d-Client-", "GAP-", "Proxy-", "X-Original-",
+    "X-Rewrite-", "X-HTTP-Method", "X-Method-Override", "X-Client-Cert", "X-Envoy-",
+]  # fmt: skip
+FAMILIES = [
+    "Proxy", "X-Forwarded", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP", "X-Scheme", "X-URL-Scheme",
+    "Front-End-HTTPS", "Client-Cert", "Client-Cert-Chain",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *[prefix + "Z9" for prefix in PREFIXES]])
+@pytest.mark.parametrize("sign", ["-", "_", "."])
+def test_no_family_is_forgotten(name, sign):
+    """Identity and address as other products write them; none of them may be taken away by Connection either."""
+    spelt = name.replace("-", sign).encode()
+    table = RequestNames()
+
+    assert table[spelt] == table[spelt.lower()] == table[spelt.upper()] == names.DROP
+    assert table.is_relied_on(spelt)
+    assert table.is_reserved(fold(spelt))
+
+
+@pytest.mark.parametrize("name", [*FAMILIES, *PREFIXES])
+def test_a_family_begins_where_its_name_does(name):
+    """What merely ends or begins alike passes."""
+    table = RequestNames()
+
+    assert table[b"Z" + name.encode() + b"Z"] == names.PASS
+    if name in FAMILIES and not name.startswith(tuple(PREFIXES)):
+        assert table[name.encode() + b"Z"] == names.PASS
+
+
+@pytest.mark.parametrize("name", [*SPECIAL, "X-Real-Ip"])
+def test_special_fields_are_what_they_are(name):
+    """As browsers spell them, in small letters, and in any other letter case; an imitation is dropped."""
+    wanted = SPECIAL.get(name, names.FORWARDED)
+    table = RequestNames()
+    for spelt in (name, name.lower(), name.upper()):
+        assert table[spelt.encode()] == wanted
+        assert table.classify(spelt.encode()) == wanted
+    if "-" in name:
+        assert table[name.replace("-", "_").encode()] == names.DROP
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["Host", "Authorization", "Cookie", "Content-Length", "Transfer-Encoding", "Content-Type", "Expect", "X-Request-Id",
+     "Forwarded", "Origin"],
+)  # fmt: skip
+def test_what_is_relied_on_is_complete(name):
+    """In any spelling."""
+    table = RequestNames()
+
+    assert table.is_relied_on(name.lower().encode())
+    assert table.is_relied_on(name.replace("-", "_").encode())
+    assert not table.is_relied_on(name.encode() + b"z")
+
+
+def test_unusual_names_are_dropped_where_a_listener_says_so():
+    """Those with `_` or `.`; a hyphen is usual."""
+    for name in (b"X_A", b"X.A", b"_", b"a.b-c"):
+        assert RequestNames()[name] == names.PASS
+        assert RequestNames(drop_unusual=True)[name] == names.DROP
+    assert RequestNames(drop_unusual=True)[b"X-A"] == names.PASS
+
+
+def test_identity_headers_are_dropped_under_any_name():
+    """Whatever the configuration calls them, in every spelling."""
+    table = RequestNames(["Legacy-Login", "Content-Type", "X-Forwarded-For"])
+
+    for name in (
+        b"Legacy-Login",
+        b"legacy_login",
+        b"Content-Type",
+        b"content.type",
+        b"X-Forwarded-For",
+        b"X_Forwarded_For",
+    ):
+        assert table[name] == names.DROP
+        assert table.is_relied_on(name)
+    assert table[b"Legacy-Logins"] == names.PASS
+    assert RequestNames()[b"Legacy-Login"] == names.PASS
+
+
+ANSWERS = {
+    "Connection": names.CONNECTION, "Content-Length": names.CONTENT_LENGTH, "Transfer-Encoding": names.TRANSFER_ENCODING,
+    "Upgrade": names.UPGRADE, "Set-Cookie": names.SET_COOKIE, "Strict-Transport-Security": names.HSTS, "Keep-Alive": names.DROP,
+    "Proxy-Connection": names.DROP, "Proxy-Authenticate": names.DROP, "Proxy-Authentication-Info": names.DROP, "TE": names.DROP,
+    "Trailer": names.DROP, "X-Request-Id": names.DROP, "X-Authproxy-Response": names.DROP, "X_Authproxy_Z": names.DROP,
+    "Server": names.PASS, "X-Forwarded-For": names.PASS, "X-Authproxy": names.PASS, "Z-X-Authproxy-A": names.PASS,
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ANSWERS)
+def test_fields_of_answers_are_what_they_are(name):
+    """In any letter case."""
+    table = AnswerNames()
+
+    for spelt in (name, name.lower(), name.upper()):
+        assert table[spelt.encode()] == ANSWERS[name]
+
+
+def test_usual_names_are_known_beforehand():
+    """As clients and upstreams spell them, and in small letters."""
+    asked = (
+        "User-Agent", "Accept", "Accept-Encoding", "Accept-Language", "Referer", "Origin", "Cache-Control", "If-None-Match",
+        "If-Modified-Since", "Range", "Pragma", "Content-Encoding", "Traceparent", "Tracestate", "Sec-Fetch-Site", "Sec-Fetch-Mode",
+        "Sec-Fetch-Dest", "Sec-WebSocket-Key", "Sec-WebSocket-Version", "Sec-WebSocket-Extensions", "Sec-WebSocket-Protocol",
+    )  # fmt: skip
+    answered = (
+        "Server", "Date", "Content-Type", "Last-Modified", "ETag", "Accept-Ranges", "Cache-Control", "Vary", "Location",
+        "Content-Encoding", "Expires", "Age", "Content-Disposition",
+    )  # fmt: skip
+    for table, told in ((RequestNames(), asked), (AnswerNames(), answered)):
+        for name in told:
+            assert dict(table)[name.encode()] == dict(table)[name.lower().encode()] == names.PASS
+    assert {name.encode() for name in SPECIAL} <= RequestNames().keys()
+    assert b"set-cookie" in AnswerNames()
+
+
+def test_kinds_are_numbers_of_their_own():
+    """No two things are done with one field."""
+    kinds = [
+        names.PASS, names.DROP, names.HOST, names.AUTHORIZATION, names.COOKIE, names.CONTENT_LENGTH, names.TRANSFER_ENCODING,
+        names.CONNECTION, names.EXPECT, names.UPGRADE, names.TE, names.REQUEST_ID, names.FORWARDED, names.CONTENT_TYPE, names.BAD,
+        names.SET_COOKIE, names.HSTS,
+    ]  # fmt: skip
+
+    assert kinds == list(range(17))
+
+
 def test_the_table_does_not_grow_without_end():
     """A client can make up names by the million."""
     table = RequestNames()

@@ -111,3 +111,71 @@ def test_a_host_is_known_when_a_route_is_for_it(host, known):
 
     assert RouteTable(routes).knows(host) is known
     assert RouteTable([*routes, (Pattern(None, "/"), "any")]).knows(host)
+
+
+@pytest.mark.parametrize(
+    ("patterns", "found"),
+    [
+        ([Pattern(None, "/")], "route 0"), ([Pattern(None, "/", exact=True)], None), ([Pattern(None, "/a")], None),
+        ([Pattern("a.test", "/")], None), ([Pattern("*.a.test", "/")], None), ([], None),
+        ([Pattern(None, "/"), Pattern(None, "/a")], None), ([Pattern(None, "/"), Pattern(None, "/a", exact=True)], None),
+        ([Pattern(None, "/"), Pattern("a.test", "/")], None), ([Pattern(None, "/"), Pattern("*.a.test", "/")], None),
+    ],
+)  # fmt: skip
+def test_only_a_route_that_takes_everything_takes_it_unasked(patterns, found):
+    """Whatever its host and path: there is no other route that could be meant."""
+    table = RouteTable([(pattern, f"route {number}") for number, pattern in enumerate(patterns)])
+
+    assert table.catch_all == found
+    if found is not None:
+        assert table.find("any.test", b"/any/path") == found
+
+
+DEEP = [
+    (Pattern(None, "/a"), "a"), (Pattern(None, "/a/b/c"), "abc"), (Pattern(None, "/a/b/c", exact=True), "exact"),
+    (Pattern("h.test", "/x/y"), "host"), (Pattern("*.test", "/x"), "short"), (Pattern("*.b.test", "/x"), "long"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "found"),
+    [
+        ("z", b"/a", "a"), ("z", b"/a/", "a"), ("z", b"/a/b", "a"), ("z", b"/a/b/", "a"), ("z", b"/a/b/c", "exact"), ("z", b"/a/b/c/", "abc"),
+        ("z", b"/a/b/c/d/e/f", "abc"), ("z", b"/a/b/cd", "a"), ("z", b"/ab/b/c", None), ("z", b"/", None), ("z", b"/b/a", None),
+        ("h.test", b"/x/y", "host"), ("h.test", b"/x/y/z", "host"), ("h.test", b"/x/yz", "short"), ("h.test", b"/x", "short"),
+        ("h.test", b"/a/z", "a"), ("c.b.test", b"/x", "long"), ("b.test", b"/x", "short"), ("test", b"/x", None), (".test", b"/x", None),
+        ("xtest", b"/x", None), ("z", b"/x", None),
+    ],
+)  # fmt: skip
+def test_the_deepest_prefix_of_the_most_exact_host_wins(host, path, found):
+    """And where it has none for the path, the less exact ones are asked."""
+    assert RouteTable(DEEP).find(host, path) == (found or NoRoute.NO_MATCH)
+    assert RouteTable(list(reversed(DEEP))).find(host, path) == (found or NoRoute.NO_MATCH)
+
+
+@pytest.mark.parametrize(
+    ("host", "path", "found"),
+    [
+        ("h.test", b"/x/y", "host"), ("h.test", b"/x/z", "short"), ("h.test", b"/a", NoRoute.NO_MATCH), ("z", b"/x", NoRoute.UNKNOWN_HOST),
+        ("test", b"/x", NoRoute.UNKNOWN_HOST), (".test", b"/x", NoRoute.UNKNOWN_HOST), ("c.b.test", b"/x/", "long"),
+    ],
+)  # fmt: skip
+def test_without_a_route_for_every_host_some_are_unknown(host, path, found):
+    """421, and not 404."""
+    table = RouteTable([(pattern, route) for pattern, route in DEEP if pattern.host is not None])
+
+    assert table.find(host, path) == found
+    assert table.knows(host) is (found is not NoRoute.UNKNOWN_HOST)
+
+
+def test_prefixes_without_a_route_at_the_root():
+    """What no prefix leads to is nobody's; a root takes what is left."""
+    table = RouteTable([(Pattern(None, "/a/b"), "ab")])
+    assert table.find("h", b"/a/b/c") == "ab"
+    assert table.find("h", b"/a") is NoRoute.NO_MATCH
+    assert table.find("h", b"/") is NoRoute.NO_MATCH
+
+    rooted = RouteTable(
+        [(Pattern(None, "/a/b"), "ab"), (Pattern(None, "/"), "root"), (Pattern(None, "/", exact=True), "home")]
+    )
+    assert [rooted.find("h", path) for path in (b"/a/b", b"/a", b"/", b"/x/y/z")] == ["ab", "root", "home", "root"]

@@ -160,8 +160,16 @@ def test_longest_token_is_4096_characters():
     assert len(longest) == MAX_TOKEN_LENGTH
     assert parse(longest.encode()) is not None
     assert parse(b"k" + longest.encode()) is None
-    with pytest.raises(AuthproxyError, match="prefix"):
+    with pytest.raises(AuthproxyError, match="prefix: must be 1 to 4004 ASCII letters"):
         generate("k" * 4005, 1, USER, SECRET)
+
+
+def test_a_token_has_a_prefix():
+    """One character will do; none is no token."""
+    assert parse(CANONICAL.removeprefix("svc").encode()) is None
+    one = parse(b"x" + CANONICAL.removeprefix("svc").encode())
+    assert one is not None
+    assert one.prefix == b"x"
 
 
 @pytest.mark.parametrize("prefix", ["", "my_svc", "my svc", "svç", "svc\n", "\u212a"])

@@ -3,6 +3,12 @@
 from typing import Final
 
 EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
+    "authproxy/core/token.py": {
+        "the tuple has one item: its first is its last": ["assemble: if crc32(body) != _checksum(data, 48)[0]:: 0-1"],
+        "the range ends with 0 either way": [
+            "generate: payload = ''.join((chr(_BASE32[number >> shift & 31]) for shift in range(415, -1, -5))): 1+1",
+        ],
+    },
     "authproxy/http1/fields.py": {
         "a head with this control byte was refused before": [
             ": _DIGITS: Final = b'0123456789': one more before b'0123456789'",
