@@ -32,6 +32,8 @@ class IdentityValue(Enum):
     METHOD = "method"
     ZONE = "zone"
     VERSION = "version"
+    CERTIFICATE = "certificate"
+    """Whichever the client has shown, if any."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True, eq=False)
@@ -225,6 +227,8 @@ class Listener:
     """What whoever is at the other end must meet; None: nobody is asked for a certificate."""
     shown: ServerNames[str] | None = None
     """Which keystore is shown for which host, where certificates are asked for: a request is for a host of its handshake's."""
+    own_uris: tuple[str, ...] = ()
+    """The URIs in the certificate that is shown here, for upstreams that are told of the client's."""
     redirect: Redirect | None = None
     """Where plain HTTP leads; such a listener has no routes of its own."""
     tunnel: TunnelPlan | None = None

@@ -253,6 +253,12 @@ def _shown(own: ListenerSettings) -> ServerNames[str] | None:
     return ServerNames(default=own.keystore, names=own.sni)
 
 
+def _own_uris(material: Material, own: ListenerSettings) -> tuple[str, ...]:
+    """Return the URIs in the certificates that a listener shows; none where they are not the same for every name."""
+    told = {material.keystores[name].uris for name in (own.keystore, *own.sni.values()) if name}
+    return told.pop() if len(told) == 1 else ()
+
+
 def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], generation: int) -> Listener:
     settings = parts.sources.loaded.settings
     own = settings.listeners[name]
@@ -271,6 +277,7 @@ def _listener(parts: Parts, name: str, tables: Mapping[str, RouteTable[Route]], 
         demand=parts.demands.get(name),
         shown=_shown(own),
         routes=tables[name],
+        own_uris=_own_uris(parts.material, own),
         redirect=_redirect(settings, own, tables),
         tunnel=plan_of(settings, own),
         times=Times(

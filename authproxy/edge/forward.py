@@ -12,7 +12,7 @@ from authproxy.core.names import fold
 from authproxy.edge.facts import Facts
 from authproxy.http1.lines import joined
 from authproxy.http1.request import RequestHead
-from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route, Runtime
+from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route
 
 # What may stand behind a whole segment.
 _BOUNDARIES: Final = frozenset({b"/", b"?", b""})
@@ -27,7 +27,7 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
         # The way of most requests, put together at once.
         return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b\r\n" % (
             head.method, head.target, head.host, head.passed, facts.origin.lines(head.host), facts.request_id,
-            b"" if facts.allow is None else identity_lines(facts.runtime, facts.allow),
+            b"" if facts.allow is None else identity_lines(facts, facts.allow),
         )  # fmt: skip
     target = head.target
     if route.rewrite is not None:
@@ -36,7 +36,7 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
             return None
         target = rewritten
     allow = facts.allow
-    identity = b"" if allow is None else identity_lines(facts.runtime, allow)
+    identity = b"" if allow is None else identity_lines(facts, allow)
     rules = route.request
     return b"".join((
         head.method, b" ", target, b" HTTP/1.1\r\nHost: ", route.upstream_host or head.host,
@@ -65,19 +65,20 @@ def rewrite_target(rewrite: Rewrite, target: bytes) -> bytes | None:
     return None if result[:2] == b"//" else result
 
 
-def identity_lines(runtime: Runtime, allow: Allow) -> bytes:
-    """Return the identity headers for a caller who was let in; an empty name or group list gives no line."""
+def identity_lines(facts: Facts, allow: Allow) -> bytes:
+    """Return the identity headers for a caller who was let in; what is empty gives no line."""
+    runtime = facts.runtime
     if runtime.id_header is not None:
         return runtime.id_header + allow.record.user_id_header + b"\r\n"
     lines = b""
     for name, what in runtime.identity:
-        value = _identity_value(what, allow)
+        value = _identity_value(what, allow, facts)
         if value:
             lines += name + value + b"\r\n"
     return lines
 
 
-def _identity_value(what: IdentityValue, allow: Allow) -> bytes:
+def _identity_value(what: IdentityValue, allow: Allow, facts: Facts) -> bytes:
     if what is IdentityValue.ID:
         return allow.record.user_id_header
     if what is IdentityValue.NAME:
@@ -88,6 +89,9 @@ def _identity_value(what: IdentityValue, allow: Allow) -> bytes:
         return allow.method.encode()
     if what is IdentityValue.ZONE:
         return allow.zone.encode()
+    if what is IdentityValue.CERTIFICATE:
+        shown = facts.origin.shown
+        return b"" if shown is None else shown.element(facts.listener.own_uris)
     return b"" if allow.version is None else b"%d" % allow.version
 
 

@@ -7,6 +7,7 @@ from authproxy.core.certificate import CertificateNames
 from authproxy.core.client_name import name_of, user_of
 from authproxy.core.decision import Deny, Reason
 from authproxy.core.record import UserId
+from authproxy.core.xfcc import element
 from authproxy.door.gate import judge_peer
 from authproxy.errors import UnreadableCertificate
 from authproxy.keystore import certificate_names
@@ -19,7 +20,7 @@ _MOST: Final = 8
 class Shown:
     """A certificate that the handshake verified, and the session that knows by which chain."""
 
-    __slots__ = ("_der", "_names", "_session", "_verdicts")
+    __slots__ = ("_der", "_element", "_names", "_session", "_verdicts")
 
     def __init__(self, der: bytes, session: object) -> None:
         """`session`: the transport's `ssl_object`."""
@@ -27,6 +28,7 @@ class Shown:
         self._session = session
         self._names: CertificateNames | Deny | None = None
         self._verdicts: dict[CertificateRules, UserId | Deny] = {}
+        self._element: tuple[tuple[str, ...], bytes] | None = None
 
     def names(self) -> CertificateNames | Deny:
         """Return what the certificate says."""
@@ -49,6 +51,13 @@ class Shown:
             # It ended while the connection stood.
             return _deny(Reason.CERTIFICATE_EXPIRED)
         return found
+
+    def element(self, by: tuple[str, ...]) -> bytes:
+        """Return what an upstream is told of it; `by` are the URIs in this proxy's own certificate."""
+        if self._element is None or self._element[0] is not by:
+            names = self.names()
+            self._element = by, b"" if isinstance(names, Deny) else element(names, by)
+        return self._element[1]
 
     def _judge(self, rules: CertificateRules, now: datetime) -> UserId | Deny:
         names = self.names()

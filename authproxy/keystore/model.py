@@ -56,6 +56,12 @@ class Keystore:
         return self.chain if self.root is None else (*self.chain, self.root)
 
     @property
+    def uris(self) -> tuple[str, ...]:
+        """The URIs that the own certificate names."""
+        names = alternative_names(self.leaf)
+        return () if names is None else tuple(names.get_values_for_type(x509.UniformResourceIdentifier))
+
+    @property
     def fingerprint(self) -> str:
         """SHA-256 of the own certificate, 64 lower-case hex digits."""
         return fingerprint(self.leaf)

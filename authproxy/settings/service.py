@@ -13,7 +13,7 @@ from authproxy.settings.peers import ClientCertificates
 from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import HeaderName, Name
 
-IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version"]
+IdentityValue: TypeAlias = Literal["id", "name", "groups", "method", "zone", "version", "certificate"]
 _MOST: Final = 1_000_000
 _SOONEST: Final = timedelta(seconds=1)
 _LATEST: Final = timedelta(days=1)
@@ -26,7 +26,7 @@ class Identity(Section):
     LATER = frozenset({"assertion"})
 
     headers: Mapping[HeaderName, IdentityValue] = {"X-Authproxy-User": "id"}
-    """Header names and what each carries: id, name, groups, method, zone or version."""
+    """Header names and what each carries: id, name, groups, method, zone, version or certificate (as Envoy's XFCC)."""
 
 
 def _parse_count(value: object) -> str | int:

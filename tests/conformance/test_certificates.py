@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives import hashes
 
 from tests.conformance.cards import Cards, dns, issue, uri
 from tests.conformance.conftest import _base
@@ -81,6 +82,7 @@ def proxy(material, recorder, cards, tmp_path_factory):
                 "X-Authproxy-Method": "method",
                 "X-Authproxy-Zone": "zone",
                 "X-Authproxy-Version": "version",
+                "X-Card": "certificate",
             }
         },
     }
@@ -451,7 +453,7 @@ def test_forged_identity_goes_no_further(present, cards, upstream):
     """Not beside a certificate, and not on a public route."""
     forged = ["X-Authproxy-User: root", "x_authproxy_user: root", "X-Authproxy-Method: token", "Remote-User: root",
               'X-Forwarded-Client-Cert: Hash=00;Subject="CN=root"', "x_forwarded_client_cert: Hash=00",
-              "X-SSL-Client-DN: CN=root", "Client-Cert: :AA==:"]  # fmt: skip
+              "X-SSL-Client-DN: CN=root", 'X-Card: Hash=00;Subject="CN=root"', "x.card: Hash=root", "Client-Cert: :AA==:"]  # fmt: skip
     wire = present(issue(cards.ours, cn="alice"))
 
     assert wire.ask(get("/card/", *forged)).status == 200
@@ -461,6 +463,7 @@ def test_forged_identity_goes_no_further(present, cards, upstream):
     assert seen.all("Remote-User") == [b"alice"]
     assert b"root" not in seen.head
     assert b"client" not in seen.head.lower()
+    assert seen.one("X-Card") is not None
     upstream.requests.clear()
     assert wire.ask(get("/public/", *forged)).status == 200
     assert b"root" not in upstream.request().head
@@ -470,3 +473,44 @@ def test_a_public_route_tells_of_nobody_whoever_shows_a_certificate(present, car
     """Nobody was asked."""
     assert present(issue(cards.ours, cn="alice")).ask(get("/public/")).status == 200
     assert upstream.request().all("X-Authproxy-User") == []
+
+
+# ---------------------------------------------------------------------- what the upstream is told of the certificate
+
+
+def test_the_certificate_is_told_as_envoy_tells_it(present, cards, upstream):
+    """Of every connection that showed one, with the token's user too; on one connection the same each time."""
+    card = issue(cards.ours, uri("spiffe://example.org/alice"), dns("a.example"), cn="al,ice")
+    wire = present(card)
+    digest = card.certificate.fingerprint(hashes.SHA256()).hex()
+    told = f'Hash={digest};Subject="CN=al\\,ice";URI=spiffe://example.org/alice;DNS=a.example'
+
+    for _ in range(2):
+        assert wire.ask(get("/card/")).status == 200
+        assert upstream.request().one("X-Card") == told.encode()
+        upstream.requests.clear()
+    assert wire.ask(get("/api/", auth=auth(BOB))).status == 200
+    assert upstream.request().one("X-Card") == told.encode()
+
+
+def test_hostile_names_are_told_harmlessly(present, cards, upstream):
+    """They end neither line nor value; whoever has them needs a token."""
+    card = issue(cards.ours, uri('https://a/"\r\nX-Authproxy-User: root;By=x'), cn='a"\r\nX-Authproxy-User: root')
+
+    assert present(card).ask(get("/api/", auth=auth(BOB))).status == 200
+    seen = upstream.request()
+    assert seen.all("X-Authproxy-User") == [BOB.encode()]
+    told = (seen.one("X-Card") or b"").split(b";Subject=")[1]
+    assert told == b'"CN=a\\22\\0D\\0AX-Authproxy-User: root";URI="https://a/%22%0D%0AX-Authproxy-User:%20root;By=x"'
+
+
+def test_without_a_certificate_nothing_is_told_of_one(present, upstream):
+    """No header, rather than an empty one."""
+    assert present(None).ask(get("/api/", auth=auth(BOB))).status == 200
+    assert upstream.request().all("X-Card") == []
+
+
+def test_a_public_route_tells_of_no_certificate(present, cards, upstream):
+    """Nobody was asked there."""
+    assert present(issue(cards.ours, cn="alice")).ask(get("/public/")).status == 200
+    assert upstream.request().all("X-Card") == []

@@ -135,3 +135,15 @@ def test_a_misspelt_key_is_told_once(told):
     assert told("{prefx: svc, peppers: [{file: pepper}], catalog: users}") == [
         'zones.api.prefx: unknown key (did you mean "prefix"?)'
     ]
+
+
+def test_a_certificate_that_nobody_is_asked_for_is_not_told(told):
+    """A header that would never be set."""
+    base = BASE + "identity: {headers: {X-Forwarded-Client-Cert: certificate}}\n"
+
+    assert told(f"{{{TOKENS}}}", base=base) == []
+    deaf = base.replace(", client_certificates: {mode: optional, trust: ca}", "")
+    assert told(f"{{{TOKENS}}}", base=deaf) == [
+        "identity.headers.X-Forwarded-Client-Cert: no listener asks for certificates: "
+        + ASK.replace(" there", " to one")
+    ]

@@ -45,6 +45,12 @@ def _identity(settings: Settings) -> Iterator[Finding]:
         if first != name:
             yield Finding(("identity", "headers", name), f"is the same header as {first}: keep one", key=True)
 
+    asking = any(one.client_certificates.mode != "none" for one in settings.listeners.values())
+    for name, what in settings.identity.headers.items():
+        if what == "certificate" and not asking:
+            text = "no listener asks for certificates: add `client_certificates: {mode: optional, trust: NAME}` to one"
+            yield Finding(("identity", "headers", name), text)
+
 
 def _ops(ops: Ops) -> Iterator[Finding]:
     if ops.client_certificates.mode != "none" and ops.keystore is None:
