@@ -25,4 +25,15 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "learn_answer: transfer_encoding=places.get(names.TRANSFER_ENCODING, [0])[0]: 0-1 (2)",
         ],
     },
+    "authproxy/edge/gate.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "find_route: if not head.is_usual:: if True for not head.is_usual",
+            "find_route: if worth_a_look(decoded) is not None:: if True for worth_a_look(decoded) is not None",
+            "find_route: if route is None:: if True for route is None",
+            "find_route: route = listener.routes.find(_HOSTS.get(head.host) or fold_host(head.host), decoded): without _HOSTS.get(head.host)",
+        ],
+        "the empty set is a part of every set": [
+            "find_route: if unusual and (not unusual <= route.unusual):: without unusual",
+        ],
+    },
 }

@@ -1,30 +1,10 @@
-"""Every row of the wire's table can be broken by hand, so that its tests can be seen to fail."""
-
-from pathlib import Path
+"""What breaks the program on purpose breaks what it says, and nothing else."""
 
 import pytest
 
-from tests.mutants.breaks import BREAKS, Break
+from tests.mutants.breaks import Break
 from tests.mutants.operators import mutants
-from tests.mutants.rows import broken, rows
-
-ROOT = Path(__file__).parents[2]
-
-
-def test_every_row_has_a_break():
-    """A new row says in `breaks.py` how it is broken; a row that has gone leaves none behind."""
-    assert set(rows()) == set(BREAKS)
-
-
-@pytest.mark.parametrize("row", BREAKS)
-def test_every_break_still_fits(row):
-    """Whoever changes the line that a row is about says in `breaks.py` how it is broken now."""
-    edit = BREAKS[row]
-    source = (ROOT / "authproxy" / edit.path).read_text()
-
-    changed = broken(source, edit)
-    assert changed != source
-    compile(changed, edit.path, "exec")
+from tests.mutants.rows import broken
 
 
 def test_a_break_that_does_not_fit_is_told():
