@@ -65,10 +65,12 @@ def _denied(chain: Sequence[bytes], denied: Denied) -> str:
 
 def _chain_of(session: ssl.SSLObject) -> tuple[Sequence[bytes], bool]:
     """Return the peer's chain, his own certificate first, and whether this very handshake has verified it."""
-    if session.getpeercert(binary_form=True) is None:
+    own = session.getpeercert(binary_form=True)
+    if own is None:
         return (), False
     engine = cast("_Engine", getattr(session, "_sslobj"))  # noqa: B009  # a private name, on purpose
     verified = engine.get_verified_chain()
-    # A resumed session keeps what the peer had sent, and not what it was verified by.
-    chain = verified or engine.get_unverified_chain() or ()
-    return [one.public_bytes(_DER) for one in chain], bool(verified)
+    # A session that is resumed keeps what the peer had sent, and not what it was verified by; one out of a ticket, which
+    # our own contexts give to nobody who shows a certificate, keeps his own certificate alone.
+    chain = verified or engine.get_unverified_chain()
+    return [one.public_bytes(_DER) for one in chain] if chain else (own,), bool(verified)
