@@ -12,6 +12,7 @@ from cryptography.hazmat.primitives import hashes
 from tests.conformance.cards import Cards, dns, issue, uri
 from tests.conformance.conftest import _base
 from tests.conformance.proxy import ALICE, BOB, request, start, token
+from tests.conformance.upstream import TRUSTED
 from tests.conformance.wire import PATIENCE, Truncated, Wire, connect
 
 pytestmark = pytest.mark.promise
@@ -514,3 +515,20 @@ def test_a_public_route_tells_of_no_certificate(present, cards, upstream):
     """Nobody was asked there."""
     assert present(issue(cards.ours, cn="alice")).ask(get("/public/")).status == 200
     assert upstream.request().all("X-Card") == []
+
+
+def test_behind_a_trusted_proxy_the_certificate_is_the_proxys(proxy, material, cards, upstream):
+    """It is believed about the client's address, and is itself whom its certificate names, for each of its requests."""
+    card = issue(cards.ours, cn="alice")
+    wire = connect(proxy.ports["public"], cards.context(material.client_context(), card), source=TRUSTED)
+
+    for address in ("203.0.113.5", "203.0.113.6"):
+        assert wire.ask(get("/card/", f"X-Forwarded-For: {address}", "X-Card: Hash=00")).status == 200
+        seen = upstream.request()
+        assert seen.one("X-Authproxy-User") == ALICE.encode()
+        assert seen.one("X-Forwarded-For") == f"{address}, {TRUSTED}".encode()
+        assert (seen.one("X-Card") or b"").startswith(
+            b"Hash=" + card.certificate.fingerprint(hashes.SHA256()).hex().encode()
+        )
+        upstream.requests.clear()
+    wire.close()
