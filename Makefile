@@ -4,6 +4,7 @@
 VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
+SCANNERS := .venv-scan
 WORKERS ?= 2
 UPGRADE ?= --upgrade
 
@@ -25,7 +26,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak fuzz mutants faults websocket lint fmt bench lock clean
+.PHONY: help demo test soak fuzz mutants faults scan websocket lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -47,6 +48,9 @@ soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB 
 
 faults: $(READY) ## Do to the proxy what goes wrong around it (FAULTS='--only F13 --quick' passes options on)
 	@$(BIN)/python tests/faults/run.py $(FAULTS)
+
+scan: $(READY) $(SCANNERS)/.ready ## Scan the TLS of a listener with sslyze, testssl.sh and tlsfuzzer (SCAN='--only sslyze')
+	@$(BIN)/python -m tests.scan.run --tools $(SCANNERS) $(SCAN)
 
 websocket: $(READY) ## Run all Autobahn cases with and without the proxy (WEBSOCKET='--cases 9.*' passes options on)
 	@$(BIN)/python tests/websocket/run.py $(WEBSOCKET)
@@ -77,9 +81,10 @@ lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions tha
 	@$(PIP) install uv
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o .ci/requirements.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
+	@$(COMPILE) $(UPGRADE) --group scan -o .ci/requirements-scan.txt
 
 clean: ## Remove everything that make and the tools have made
-	@rm -rf $(VENV) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	@rm -rf $(VENV) $(SCANNERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv whose interpreter has gone is made anew. hatchling is locked too, so the build needs no isolation.
@@ -90,4 +95,10 @@ $(READY): .ci/requirements-dev.txt pyproject.toml
 		echo "making $(VENV) with $$python (about half a minute)"; "$$python" -m venv --clear $(VENV); }
 	@$(PIP) install --require-hashes -r .ci/requirements-dev.txt
 	@$(PIP) install --no-deps --no-build-isolation -e .
+	@touch $@
+
+# Scanners want other versions of what the program uses.
+$(SCANNERS)/.ready: .ci/requirements-scan.txt $(READY)
+	@$(BIN)/python -m venv --clear $(SCANNERS)
+	@$(SCANNERS)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r .ci/requirements-scan.txt
 	@touch $@
