@@ -18,7 +18,8 @@ class EdgeServer(web.Server):
     """Makes the connections of one listener."""
 
     def __init__(self, services: Services, listener: str, page: OwnPage, loop: asyncio.AbstractEventLoop) -> None:
-        super().__init__(page, loop=loop)
+        super().__init__(self._answer, loop=loop)
+        self._page = page
         self._services = services
         self._listener = listener
 
@@ -32,6 +33,15 @@ class EdgeServer(web.Server):
         made = RedirectConnection(self, self._services, self._listener, self._loop)
         made.is_short = overloaded
         return made
+
+    async def _answer(self, request: web.BaseRequest) -> web.StreamResponse:
+        """Answer an own page, as every answer of a listener that browsers shall come back to over TLS."""
+        response = await self._page(request)
+        listener = self._services.current.runtime.listeners.get(self._listener)
+        if listener is not None and listener.hsts is not None and listener.redirect is None:
+            name, _, value = listener.hsts.decode().strip().partition(": ")
+            response.headers[name] = value
+        return response
 
 
 def health_page(services: Services) -> OwnPage:
