@@ -224,6 +224,26 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
     return gather(loaded, "listeners", listeners, build)
 
 
+def ops_context(loaded: Loaded, material: Material) -> ssl.SSLContext | None:
+    """Return the TLS context of the ops endpoints, proven likewise; None where they speak no TLS.
+
+    Raises:
+        ConfigError: it cannot be made.
+    """
+    settings = loaded.settings.ops
+    if settings is None or settings.keystore is None:
+        return None
+    own = material.keystores[settings.keystore]
+
+    def build(_: str) -> ssl.SSLContext:
+        client = client_rules(settings.client_certificates, material)
+        made = keys.server_context(own, minimum=ssl.TLSVersion.TLSv1_2, client=client)
+        keys.self_test(made, own)
+        return made
+
+    return gather(loaded, "ops", {"keystore": settings}, build)["keystore"]
+
+
 def public_key_of(keystore: Keystore) -> str:
     """Return the SHA-256 of the public key that a keystore shows."""
     return certificate_names(keystore.leaf.public_bytes(Encoding.DER)).spki

@@ -1,7 +1,7 @@
 """Where operators and monitoring ask: `/livez`, `/readyz`, `/metrics`, `/status`. An aiohttp application of its own."""
 
 import json
-import ssl
+import socket
 from datetime import datetime
 from typing import TYPE_CHECKING, Final
 
@@ -15,12 +15,11 @@ from authproxy.daemon import log
 from authproxy.daemon.doors import bind_of
 from authproxy.daemon.endpoints import describe_endpoints, readiness_lines
 from authproxy.daemon.expiry import Kind, first_ends
-from authproxy.daemon.material import client_rules, demand_of
+from authproxy.daemon.material import demand_of
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.gate import judge_peer
 from authproxy.door.sockets import listen
 from authproxy.errors import ConfigError, MaterialError
-from authproxy.keystore import server_context
 from authproxy.settings.service import Ops as OpsSettings
 
 if TYPE_CHECKING:
@@ -39,6 +38,7 @@ class Ops:
         self._runner: web.AppRunner | None = None
         self._at: object = None
         self._bind: object = None
+        self._listening: socket.socket | None = None
         self._registry = CollectorRegistry()
         self._registry.register(ProxyCollector(proxy))
 
@@ -62,11 +62,10 @@ class Ops:
         if wanted == self._at:
             return
         settings = self._proxy.prepared.loaded.settings.ops
-        if settings is None or settings.bind == self._bind:
-            # The very address cannot be had twice.
-            await self.aclose()
         old = self._runner
-        if settings is not None:
+        if settings is None:
+            self._runner = self._listening = None
+        else:
             try:
                 await self._open(settings)
             except MaterialError as error:
@@ -90,11 +89,14 @@ class Ops:
         """Stop answering."""
         if self._runner is not None:
             await self._runner.cleanup()
-            self._runner = None
+            self._runner = self._listening = None
 
     async def _open(self, settings: OpsSettings) -> None:
-        listening = listen(bind_of(settings.bind))
-        self._bind = settings.bind
+        if self._listening is not None and settings.bind == self._bind:
+            # The very address cannot be had twice, and nobody who asks meanwhile is to be refused.
+            listening = self._listening.dup()
+        else:
+            listening = listen(bind_of(settings.bind))
         application = web.Application(middlewares=[self._gate])
         application.add_routes([
             web.get("/livez", self._livez), web.get("/readyz", self._readyz),
@@ -102,15 +104,8 @@ class Ops:
         ])  # fmt: skip
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)
         await runner.setup()
-        await web.SockSite(runner, listening, ssl_context=self._context(settings)).start()
-        self._runner = runner
-
-    def _context(self, settings: OpsSettings) -> ssl.SSLContext | None:
-        if settings.keystore is None:
-            return None
-        material = self._proxy.prepared.material
-        client = client_rules(settings.client_certificates, material)
-        return server_context(material.keystores[settings.keystore], minimum=ssl.TLSVersion.TLSv1_2, client=client)
+        await web.SockSite(runner, listening, ssl_context=self._proxy.prepared.ops).start()
+        self._runner, self._listening, self._bind = runner, listening, settings.bind
 
     @web.middleware
     async def _gate(self, request: web.Request, handler: Handler) -> web.StreamResponse:

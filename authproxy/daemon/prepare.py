@@ -3,6 +3,7 @@
 A start takes this road once, `authproxy check` stops at its end, and a reload takes it for every transaction.
 """
 
+import ssl
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -11,7 +12,15 @@ from authproxy.core.stats import Stats
 from authproxy.daemon.build import Built, Parts, build
 from authproxy.daemon.catalogs import Opened, open_catalogs
 from authproxy.daemon.certificate_users import ZoneUsers, read_users
-from authproxy.daemon.material import Material, Sources, open_sources, read_keystores, read_truststores, server_contexts
+from authproxy.daemon.material import (
+    Material,
+    Sources,
+    open_sources,
+    ops_context,
+    read_keystores,
+    read_truststores,
+    server_contexts,
+)
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
@@ -28,6 +37,8 @@ class Prepared:
     catalogs: Mapping[str, Opened]
     built: Built
     contexts: Mapping[str, Contexts]
+    ops: ssl.SSLContext | None = None
+    """What the ops endpoints speak TLS with."""
 
     @property
     def loaded(self) -> Loaded:
@@ -98,4 +109,5 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         catalogs=catalogs,
         built=build(parts, generation),
         contexts=contexts,
+        ops=ops_context(loaded, material),
     )

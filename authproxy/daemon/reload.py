@@ -115,13 +115,17 @@ def outcomes_of(before: Prepared, after: Prepared, errors: Mapping[str, str]) ->
     """Return how transactions 1 and 2 ended: `errors` stayed as they were, others changed what is at work or not."""
     changed = {
         CONFIG: _config_of(before) != _config_of(after),
-        TRUST: before.material.truststores != after.material.truststores,
+        TRUST: _trust_of(before) != _trust_of(after),
     }
     return [_outcome(part, errors.get(part, ""), is_new=new) for part, new in changed.items()]
 
 
 def _config_of(prepared: Prepared) -> tuple[object, ...]:
     return prepared.loaded.settings, prepared.material.keystores, prepared.sources.remembered
+
+
+def _trust_of(prepared: Prepared) -> tuple[object, ...]:
+    return prepared.material.truststores, prepared.material.users
 
 
 def _outcome(part: str, error: str, *, is_new: bool) -> Outcome:

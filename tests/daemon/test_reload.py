@@ -4,7 +4,8 @@ from datetime import timedelta
 
 import pytest
 
-from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line
+from authproxy.daemon.outcome import Result
+from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, outcomes_of
 from authproxy.errors import ConfigError
 from authproxy.keystore.generate import Algorithm, Validity, new_authority
 
@@ -215,3 +216,46 @@ def test_whatever_a_load_raises_new_trust_counts(site, again, before):
 
     assert set(tried.errors) == {CONFIG}
     assert tried.prepared.material.truststores["ca"].fingerprint != before.material.truststores["ca"].fingerprint
+
+
+def outcomes(before, tried):
+    return {one.part: one.result for one in outcomes_of(before, tried.prepared, tried.errors)}
+
+
+def test_nothing_new_is_told_as_unchanged(again, before):
+    """Though a new generation is at work."""
+    assert outcomes(before, again()) == {CONFIG: Result.UNCHANGED, TRUST: Result.UNCHANGED}
+
+
+@pytest.mark.parametrize("change", ["settings", "certificate", "secret", "trust"])
+def test_what_is_new_is_told_as_applied(site, again, before, change):
+    """A setting, a certificate and a secret are the configuration's; trust is by itself."""
+    if change == "settings":
+        site.config["routes"][0]["name"] = "renamed"
+        site.save()
+    elif change == "certificate":
+        site.put("server.pem", site.server())
+    elif change == "secret":
+        site.put("pepper", b"p" * 32)
+    else:
+        site.put("ca.pem", site.other.certificate_pem(), 0o644)
+    part = TRUST if change == "trust" else CONFIG
+
+    assert outcomes(before, again()) == {CONFIG: Result.UNCHANGED, TRUST: Result.UNCHANGED, part: Result.APPLIED}
+
+
+def test_what_failed_is_told_as_rejected(site, again, before):
+    """With the reason."""
+    site.put("server.pem", b"")
+    site.put("ca.pem", site.other.certificate_pem(), 0o644)
+
+    assert outcomes(before, again()) == {CONFIG: Result.REJECTED, TRUST: Result.APPLIED}
+
+
+def test_the_context_of_ops_is_built_and_proven_with_the_others(site, again, before):
+    """Before anything is swapped."""
+    site.config["ops"] = {"bind": "127.0.0.1:3", "keystore": "main"}
+    site.save()
+
+    assert before.ops is None
+    assert again().prepared.ops is not None

@@ -635,3 +635,54 @@ def test_a_rotated_access_log_goes_on_under_its_old_name(house, until):
 
     assert running.access(answer)["path"] == "/after"
     assert "/before" in (house.directory / "access.log.1").read_text()
+
+
+def test_ops_show_a_renewed_certificate_and_refuse_nobody_meanwhile(house, pki):
+    """The address is handed on from the old certificate to the new one without a gap."""
+    house.put_pair("ops", house.leaf)
+    house.config["keystores"]["ops"] = {"certificate": "ops.pem", "key": "ops.key"}
+    house.config["listeners"]["public"]["health"] = "/livez"
+    house.config["ops"] |= {"keystore": "ops"}
+    running = house.spawn()
+    context = house.trusting()
+
+    def ask():
+        connection = http.client.HTTPSConnection("127.0.0.1", house.ops_port, timeout=10, context=context)
+        with contextlib.closing(connection):
+            connection.connect()
+            shown = connection.sock.getpeercert(binary_form=True)
+            connection.request("GET", "/livez")
+            return shown, connection.getresponse().status
+
+    running.told("proxy.started")
+    fresh = pki.server()
+    house.put_pair("ops", fresh)
+    asked = [ask()]
+    running.hup()
+    ends = time.monotonic() + 10
+    while asked[-1][0] != der(fresh) and time.monotonic() < ends:
+        asked.append(ask())
+
+    assert asked[0][0] == der(house.leaf)
+    assert asked[-1][0] == der(fresh)
+    assert {status for _, status in asked} == {200}
+
+
+def test_an_entry_of_sni_that_cannot_be_shown_leaves_every_listener_as_it_was(house, pki, free_port):
+    """All listeners change together or not at all, each entry of `sni` included."""
+    house.put_pair("site", pki.server("site.test"))
+    house.config["keystores"]["site"] = {"certificate": "site.pem", "key": "site.key"}
+    house.config["listeners"]["public"]["sni"] = {"site.test": "site"}
+    second = free_port()
+    house.config["listeners"]["second"] = {"bind": f"127.0.0.1:{second}", "keystore": "main"}
+    running = house.start()
+    house.put_pair("server", pki.server())
+    house.put("site.pem", pki.server("site.test").certificate_pem(), 0o644)
+    mark = running.reload()
+
+    [line] = running.told("reload.rejected", since=mark)
+    assert "site.pem" in line["error"]
+    assert shown(house) == der(house.leaf)
+    with house.client(port=second) as client:
+        client.connect()
+        assert client.shown == der(house.leaf)
