@@ -49,9 +49,9 @@ class Refusal:
 
 _CLASSES: Final = {
     204: AnswerClass.OWN_PAGE, 308: AnswerClass.OWN_PAGE,
-    400: AnswerClass.BAD_REQUEST, 401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
+    401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
     408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
-    431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 503: AnswerClass.UNAVAILABLE, 504: AnswerClass.UPSTREAM,
+    431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 504: AnswerClass.UPSTREAM,
 }  # fmt: skip
 
 # One text a status, whatever the cause.

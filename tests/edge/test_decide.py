@@ -1,19 +1,39 @@
 """From a head to a verdict: who passes, who is refused with what, and whom the catalog is asked about."""
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from ipaddress import ip_network
 
 import pytest
+from typing_extensions import override
 
-from authproxy.core.decision import Allow, AllowRules, Reason
+from authproxy.core.decision import Allow, AllowRules, Deny, Reason
+from authproxy.core.record import UserId
 from authproxy.core.route import Pattern
 from authproxy.core.tally import owner_of
 from authproxy.core.token import Token
 from authproxy.edge.decide import decide, fetch_and_judge, has_too_many_tunnels
+from authproxy.edge.origin import Origin
 from authproxy.edge.refusal import NO_CONTENT, TOO_MANY_TUNNELS, Refusal
+from authproxy.edge.shown import Shown
 from authproxy.http1.request import RequestReader
-from authproxy.runtime import Preflight
-from tests.edge.made import GOOD, MISS, RECORD, USER_TEXT, WRONG, Users, facts, head, listener, route, runtime, services
+from authproxy.keystore import Demand, Truststore
+from authproxy.runtime import CertificateRules, Preflight
+from tests.edge.made import (
+    GOOD,
+    MISS,
+    NOW,
+    RECORD,
+    USER_TEXT,
+    WRONG,
+    Users,
+    facts,
+    head,
+    listener,
+    route,
+    runtime,
+    services,
+)
 
 ANY = Pattern(None, "/")
 CHALLENGE = b'WWW-Authenticate: Bearer realm="api"\r\nVary: Authorization\r\n'
@@ -312,3 +332,98 @@ def test_reasons_are_words_of_the_log():
     """The reason of a refusal is that of the decision."""
     assert status(asked(head(WRONG), route())[0])[1] == Reason.TOKEN_MISMATCH.value
     assert isinstance(listener().reader, RequestReader)
+
+
+# ---------------------------------------------------------------------- the wall clock
+
+
+def test_a_record_ends_when_the_wall_clock_says_so():
+    """The clock is read once a millisecond: the request after that meets the new time, and none an older one."""
+    wall = [NOW]
+    shared = replace(services(), now=lambda: wall[0])
+    where = listener((ANY, route(Users(known=replace(RECORD, expires_at=NOW + timedelta(seconds=1))))))
+
+    def ask(started):
+        noted = facts(head(GOOD), where)
+        noted.started = started
+        return decide(shared, noted)
+
+    assert ask(5.0) is None
+    wall[0] += timedelta(seconds=1)
+    until = shared.clock.until
+    assert ask(until - 0.0001) is None
+    assert status(ask(until)) == (401, "token-expired")
+    assert status(ask(until + 0.0001)) == (401, "token-expired")
+
+
+# ---------------------------------------------------------------------- zones that know certificates
+
+
+class Card(Shown):
+    """A certificate whose verdict is known."""
+
+    def __init__(self, verdict: UserId | Deny) -> None:
+        super().__init__(b"", None)
+        self._verdict = verdict
+
+    @override
+    def user(self, rules: CertificateRules, now: datetime) -> UserId | Deny:
+        return self._verdict
+
+
+STRANGER = UserId(bytes(16))
+UNNAMED = Deny(Reason.CERTIFICATE_UNNAMED, presented=True, detail="no name")
+
+
+def certified(card, *lines, **how):
+    """The outcome of a request with this card to a zone that takes cards in this way."""
+    rules = CertificateRules(
+        demand=Demand(is_required=False, trust=Truststore(name="t", certificates=(), source="t.pem")),
+        sources=(),
+        users=None,
+        **how,
+    )
+    where = route()
+    assert where.zone is not None
+    where = replace(where, zone=replace(where.zone, certificates=rules))
+    noted = facts(head(*lines), listener((ANY, where)), origin=Origin("192.0.2.7", b"", None, card))
+    return decide(services(), noted), noted
+
+
+def test_a_certificate_says_who_calls():
+    """A token is not even looked at; without a certificate nobody comes in."""
+    for lines in ((), (WRONG,), (GOOD,)):
+        outcome, noted = certified(Card(RECORD.user_id), *lines)
+        assert outcome is None
+        assert noted.allow is not None
+        assert noted.allow.method == "certificate"
+    assert status(certified(None, GOOD)[0]) == (401, "no-certificate")
+    assert status(certified(Card(STRANGER), GOOD)[0]) == (401, "unknown-user")
+
+
+def test_a_certificate_that_cannot_help_is_403():
+    """No other credential would make it right; why is for the log."""
+    assert certified(Card(UNNAMED))[0] == Refusal(status=403, reason="certificate-unnamed", detail="no name")
+    assert certified(Card(UNNAMED), GOOD, and_token=True)[0] == Refusal(
+        status=403, reason="certificate-unnamed", detail="no name"
+    )
+
+
+def test_a_token_outranks_a_certificate_where_either_will_do():
+    """And a bad one never falls back to it."""
+    outcome, noted = certified(Card(STRANGER), GOOD, or_token=True)
+    assert outcome is None
+    assert noted.allow is not None
+    assert noted.allow.method == "token"
+    assert status(certified(Card(RECORD.user_id), WRONG, or_token=True)[0]) == (401, "token-mismatch")
+    assert certified(Card(RECORD.user_id), or_token=True)[0] is None
+    assert status(certified(None, or_token=True)[0]) == (401, "no-credential")
+
+
+def test_both_are_of_one_user_where_both_are_needed():
+    """From outside a token of somebody else is a bad token."""
+    assert certified(Card(RECORD.user_id), GOOD, and_token=True)[0] is None
+    assert status(certified(Card(STRANGER), GOOD, and_token=True)[0]) == (401, "user-mismatch")
+    assert status(certified(Card(RECORD.user_id), and_token=True)[0]) == (401, "no-credential")
+    assert status(certified(Card(RECORD.user_id), WRONG, and_token=True)[0]) == (401, "token-mismatch")
+    assert status(certified(None, GOOD, and_token=True)[0]) == (401, "no-certificate")

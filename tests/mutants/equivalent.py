@@ -36,4 +36,15 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "find_route: if unusual and (not unusual <= route.unusual):: without unusual",
         ],
     },
+    "authproxy/edge/decide.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "decide: if not head.is_usual and head.target == b'*':: without not head.is_usual",
+            "decide: verdict = judge(zone.rules, question, known, now) if rules is None else judge_question(zon: if False for rules is None",
+            "decide: if route.allow is None and (not head.has_body) and (head.upgrade is None):: if False for route.allow is None and (not head.has_body) and (head.upgrade is None)",
+            "_admitted: if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_t: without head.upgrade is not None",
+        ],
+        "the clock is read once more than it need be": [
+            "decide: now = clock.moment if facts.started < clock.until else clock.look(facts.started): if False for facts.started < clock.until",
+        ],
+    },
 }
