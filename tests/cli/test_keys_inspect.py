@@ -27,6 +27,8 @@ from authproxy.keystore.generate import (
     uri_name,
 )
 
+pytestmark = pytest.mark.timeout(60)
+
 WORD = b"changeit"
 EC = Algorithm.EC_P256
 DAY = timedelta(days=1)

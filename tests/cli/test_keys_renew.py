@@ -15,6 +15,8 @@ from authproxy.keystore import Role, check, load_file
 from authproxy.keystore.lineage import issued_by
 from authproxy.keystore.model import alternative_names
 
+pytestmark = pytest.mark.timeout(60)
+
 WORD = {PASSWORD_VARIABLE: "sesame"}
 
 
