@@ -20,6 +20,7 @@ from authproxy.core.certificate import CertificateNames
 from authproxy.errors import UnreadableCertificate
 from authproxy.keystore.crl import Crl
 from authproxy.keystore.lineage import is_self_signed, issued_by
+from authproxy.keystore.model import fingerprint
 from authproxy.keystore.names import certificate_names
 from authproxy.keystore.trust import Truststore
 
@@ -71,7 +72,8 @@ class Demand:
     """By name and key of the authority: it may have renewed its certificate."""
 
     def __post_init__(self) -> None:
-        anchors = {certificate_names(_der(one)).fingerprint: one for one in self.trust.certificates}
+        # Not read further: a bundle may hold authorities that say odd things of themselves, and vouch for nobody here.
+        anchors = {fingerprint(one): one for one in self.trust.certificates}
         crls = {_who(certificate_names(_der(crl.issuer))): crl for crl in self.trust.crls or ()}
         object.__setattr__(self, "_anchors", anchors)
         object.__setattr__(self, "_crls", crls)
@@ -88,12 +90,13 @@ class Demand:
             return Refused(fault=PeerFault.NO_CERTIFICATE) if self.is_required else None
         try:
             names = [certificate_names(der) for der in chain]
+            found = next(self._faults(chain, names, now, proven=proven), None)
         except UnreadableCertificate as error:
             return Refused(fault=PeerFault.UNREADABLE, detail=str(error))
-        for fault, about in self._faults(chain, names, now, proven=proven):
-            own = names[0]
-            return Refused(fault=fault, detail=f"{about}(subject {own.subject}, SHA-256 {own.fingerprint})")
-        return None
+        if found is None:
+            return None
+        (fault, about), own = found, names[0]
+        return Refused(fault=fault, detail=f"{about}(subject {own.subject}, SHA-256 {own.fingerprint})")
 
     def _faults(
         self, chain: Sequence[bytes], names: list[CertificateNames], now: datetime, *, proven: bool
@@ -163,7 +166,10 @@ def _issuer_of(certificate: x509.Certificate, candidates: Iterable[x509.Certific
 def _may_issue(anchor: x509.Certificate) -> bool:
     """Tell whether somebody who is believed is an authority; roots of version 1 could not say so."""
     is_old = anchor.version is x509.Version.v1 and is_self_signed(anchor)
-    return is_old or certificate_names(_der(anchor)).is_authority
+    try:
+        return is_old or certificate_names(_der(anchor)).is_authority
+    except UnreadableCertificate:
+        return False
 
 
 def _who(names: CertificateNames) -> tuple[str, str]:

@@ -140,6 +140,17 @@ def test_what_cannot_be_read_is_refused(root):
     assert demand(root).judge((b"\x30\x00",), NOW, proven=True).fault is PeerFault.UNREADABLE
 
 
+def test_an_authority_that_cannot_be_read_vouches_for_nobody_and_harms_nobody(root, client, issue):
+    """Bundles carry odd ones along."""
+    broken = x509.UnrecognizedExtension(x509.ObjectIdentifier("2.5.29.17"), b"\x30\x07\x87\x05\x01\x02\x03\x04\x05")
+    odd = issue("odd", None, SIGNS, broken)
+    below = issue("below", odd, CLIENT_AUTH)
+
+    assert fault(demand(odd, root), client, root) is None
+    assert fault(demand(odd, root), below, odd) is PeerFault.UNREADABLE
+    assert fault(demand(odd, root), below, proven=False) is PeerFault.UNTRUSTED
+
+
 def test_the_log_learns_whose_certificate_it_was(root, other_root, issue):
     """Subject and fingerprint, with nothing in them that could forge a line."""
     odd = issue("line\nfeed", root, x509.BasicConstraints(ca=False, path_length=None))

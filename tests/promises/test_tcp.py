@@ -584,6 +584,32 @@ def test_a_removed_authority_takes_its_connections_with_it(lane, until):
     assert lane.line(until)["reason"] == "revoked"
 
 
+def test_a_denied_certificate_is_out(lane, until):
+    """Its connections within a second, and it gets no new one: the target hears nothing of it."""
+    lane.house.put("denied.txt", "")
+    lane.house.config["truststores"]["clients"] = {"file": "ca.pem", "deny": "denied.txt"}
+    lane.listener["client_certificates"]["trust"] = "clients"
+    running = lane.start()
+    client, service = lane.pair()
+    with client, service:
+        der = lane.client.certificate.public_bytes(Encoding.DER)
+        lane.house.put("denied.txt", hashlib.sha256(der).hexdigest())
+        mark = running.reload()
+        began = time.monotonic()
+        assert rest(service) == (b"", "reset")
+        assert time.monotonic() - began < 1
+        with lane.connect() as again:
+            assert again.rest() == (0, "notify")
+
+    assert lane.line(until)["reason"] == "revoked"
+    (told,) = running.told("handshake.refused", mark, listener="repl")
+    assert told["reason"] == "certificate-denied"
+    assert running.told("connection.revoked", mark, listener="repl", reason="certificate-denied")
+    lane.target.listening.settimeout(0.0)
+    with pytest.raises(BlockingIOError):
+        lane.target.accept()
+
+
 def test_a_listener_may_change_its_mode(lane):
     """From tcp to http on the same address, and back."""
     running = lane.start()
