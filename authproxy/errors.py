@@ -54,6 +54,10 @@ class CatalogUnavailable(DependencyError):
     """A catalog could not say whether it knows a user: 503, never 401 and never a pass."""
 
 
+class SessionStoreUnavailable(DependencyError):
+    """A session store could not say whether it knows a session, or could not keep or end one: 503, never 401."""
+
+
 class UpstreamUnreachable(DependencyError):
     """No verified connection to the upstream: refused, reset, or its certificate or name not verified: 502."""
 

@@ -1,0 +1,1 @@
+"""Where browser sessions live: a family with one interface, one file per kind and one contract suite."""
