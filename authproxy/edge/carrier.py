@@ -29,7 +29,7 @@ from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import ChunkedReader
-from authproxy.http1.request import Malformed, RequestHead
+from authproxy.http1.request import Malformed, request_head
 from authproxy.runtime import Listener, Runtime
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ class Carrier(RequestHandler):
             return
         self._body = None
         refusal = Refusal(status=malformed.status, reason="malformed-request", detail=malformed.problem, close=True)
-        head = RequestHead(b"HEAD" if begun.startswith(b"HEAD ") else b"", b"", b"")
+        head = request_head(b"HEAD" if begun.startswith(b"HEAD ") else b"", b"", b"")
         self.refuse(unrouted_facts(self._services, listener, self._origin, head), refusal)
 
     def shut(self) -> None:

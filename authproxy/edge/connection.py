@@ -10,7 +10,7 @@ from authproxy.core.server_names import ServerNames
 from authproxy.edge.certified import Question
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
-from authproxy.edge.facts import Facts
+from authproxy.edge.facts import Facts, facts_of
 from authproxy.edge.forward import upstream_head
 from authproxy.edge.gate import accepted_id, fold_host
 from authproxy.edge.origin import origin_behind
@@ -23,7 +23,7 @@ from authproxy.edge.watched import Watched
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.http1.request import Malformed, RequestHead
-from authproxy.runtime import Listener, Runtime
+from authproxy.runtime import Listener, Route, Runtime
 
 if TYPE_CHECKING:
     from authproxy.edge.server import EdgeServer
@@ -162,7 +162,7 @@ class ClientConnection(Watched):
         if runtime.trusted and is_within(self._peer.address, runtime.trusted):
             facts = self._trusted_facts(runtime, listener, head)
         else:
-            facts = Facts(runtime, listener, head, services.ids.next(), self._origin, services.monotonic())
+            facts = facts_of(runtime, listener, head, services.ids.next(), self._origin, services.monotonic())
         self._facts = facts
         self._phase = BUSY
         if head.has_body:
@@ -174,11 +174,11 @@ class ClientConnection(Watched):
             if route is None or block is None:
                 self.refuse(facts, Refusal(status=400, reason="ambiguous-path"))
                 return
-            self._work = exchange = Exchange(self, services, facts, route)
+            self._work = exchange = Exchange()
             if head.has_body:
-                self._begin_body(exchange, block)
+                self._begin_body(exchange, facts, route, block)
             else:
-                exchange.start(block)
+                exchange.start(self, services, facts, route, block)
         elif isinstance(outcome, Refusal):
             self.refuse(facts, outcome)
         else:
@@ -197,7 +197,7 @@ class ClientConnection(Watched):
         services = self._services
         request_id = accepted_id(head.request_id) or services.ids.next()
         origin = origin_behind(self._peer, head.forwarded, runtime.trusted, self._origin.shown)
-        return Facts(runtime, listener, head, request_id, origin, services.monotonic())
+        return facts_of(runtime, listener, head, request_id, origin, services.monotonic())
 
     async def _decide_later(self, facts: Facts, question: Question) -> None:
         try:
@@ -220,18 +220,18 @@ class ClientConnection(Watched):
         if route is None or block is None:
             self.refuse(facts, Refusal(status=400, reason="ambiguous-path"))
             return
-        self._work = exchange = Exchange(self, self._services, facts, route)
+        self._work = exchange = Exchange()
         if self._body is None:
-            exchange.start(block)
+            exchange.start(self, self._services, facts, route, block)
             # The catalog's time is not the upstream's.
             self.line.deadline += self._services.monotonic() - facts.started
         else:
-            self._begin_body(exchange, block)
+            self._begin_body(exchange, facts, route, block)
 
-    def _begin_body(self, exchange: Exchange, block: bytes) -> None:
+    def _begin_body(self, exchange: Exchange, facts: Facts, route: Route, block: bytes) -> None:
         self._phase = BODY
         rest, self._buffer = self._buffer, b""
-        exchange.start(block)
+        exchange.start(self, self._services, facts, route, block)
         if rest:
             self._read_body(rest)
 

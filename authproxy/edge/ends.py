@@ -7,6 +7,8 @@ from authproxy.upstream.connection import UpstreamConnection
 class Ends:
     """Back-pressure: nothing is collected here beyond what the transports buffer."""
 
+    __slots__ = ("__dict__", "_connection", "_line")
+
     _line: Line
     """To the client."""
     _connection: UpstreamConnection | None

@@ -31,9 +31,10 @@ _CONNECT_GRACE: Final = 5.0
 class Exchange(Outcome):
     """Carries one admitted request; is the receiver of its answer."""
 
-    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
-    # reads is set in `__init__`, the rest are defaults.
-    _head = b""
+    # What every request reads has a slot, here and below. The rest are defaults: to set what nobody reads costs, too.
+    __slots__ = ("_head",)
+
+    _head: bytes
     _retried = False
     _chunked_out = False
     _waits_to_continue = False
@@ -41,11 +42,18 @@ class Exchange(Outcome):
     _pending: list[bytes] | None = None
     _is_held_back = False
 
-    def __init__(self, client: Client, services: Services, facts: Facts, route: Route) -> None:
+    # ------------------------------------------------------------------ the way out
+
+    def start(  # noqa: PLR0915  # the hot path, straight on
+        self, client: Client, services: Services, facts: Facts, route: Route, head: bytes
+    ) -> None:
+        """Send the request's head upstream, on an idle connection or a fresh one; comes first, and once.
+
+        Why this is no constructor: on Python 3.11 a class with one takes twice as long to make an object.
+        """
         self.facts = facts
         self.request_done = not facts.request.has_body
         self.status = 0
-        """Of the answer; 0: none was sent yet."""
         self._client = client
         self._line = client.line
         self._services = services
@@ -53,17 +61,11 @@ class Exchange(Outcome):
         self._connection = None
         self._phase = CONNECTING
         self._is_early = False
-        """The answer began before the request had ended."""
-
-    # ------------------------------------------------------------------ the way out
-
-    def start(self, head: bytes) -> None:
-        """Send the request's head upstream, on an idle connection or a fresh one."""
-        upstream = self._route.upstream
         self._head = head
+        upstream = route.upstream
         connection = upstream.take_idle()
         if connection is not None:
-            request = self.facts.request
+            request = facts.request
             if not request.is_usual and (request.has_body or request.upgrade is not None):
                 self.on_connected(connection)
                 return
@@ -73,7 +75,7 @@ class Exchange(Outcome):
             if request.method == b"HEAD":
                 connection.expect(bodiless=True, upgrade=None)
             connection.begin(self, head)
-            self._line.deadline = self.facts.started + upstream.times.response_head
+            self._line.deadline = facts.started + upstream.times.response_head
             return
         self._line.set_deadline(upstream.times.connect + _CONNECT_GRACE)
         if not self.request_done:

@@ -7,28 +7,48 @@ from authproxy.runtime import Listener, Route, Runtime
 
 
 class Facts:
-    """Filled in as the request goes."""
+    """Filled in as the request goes; made by `facts_of`."""
 
-    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
-    # reads is set in `__init__`, the rest are defaults.
-    user = ""
+    # What every request reads has a slot. The rest are defaults: to set what nobody reads costs, too.
+    __slots__ = (
+        "__dict__", "allow", "answered_at", "listener", "origin", "received", "request", "request_id", "route", "runtime",
+        "sent", "started",
+    )  # fmt: skip
+
+    user: str = ""
     """Whom a refused credential claimed to be."""
+    runtime: Runtime
+    listener: Listener
+    request: RequestHead
+    request_id: bytes
+    origin: Origin
+    started: float
+    """Monotonic, when the head was whole."""
+    route: Route | None
+    allow: Allow | None
+    answered_at: float
+    """Monotonic, when the upstream's head was whole; 0: there was none."""
+    received: int
+    """Payload bytes of the request's body."""
+    sent: int
+    """Payload bytes of the answer's body."""
 
-    def __init__(  # noqa: PLR0913, PLR0917  # what a request is, and what counted when it came
-        self, runtime: Runtime, listener: Listener, request: RequestHead, request_id: bytes, origin: Origin, started: float
-    ) -> None:  # fmt: skip
-        self.runtime = runtime
-        self.listener = listener
-        self.request = request
-        self.request_id = request_id
-        self.origin = origin
-        self.started = started
-        """Monotonic, when the head was whole."""
-        self.route: Route | None = None
-        self.allow: Allow | None = None
-        self.answered_at = 0.0
-        """Monotonic, when the upstream's head was whole; 0: there was none."""
-        self.received = 0
-        """Payload bytes of the request's body."""
-        self.sent = 0
-        """Payload bytes of the answer's body."""
+
+def facts_of(  # noqa: PLR0913, PLR0917  # what a request is, and what counted when it came
+    runtime: Runtime, listener: Listener, request: RequestHead, request_id: bytes, origin: Origin, started: float
+) -> Facts:
+    """Return what is known of a request when it comes.
+
+    Why a function: on Python 3.11 a class with a constructor takes twice as long to make an object.
+    """
+    facts = Facts()
+    facts.runtime = runtime
+    facts.listener = listener
+    facts.request = request
+    facts.request_id = request_id
+    facts.origin = origin
+    facts.started = started
+    facts.route = facts.allow = None
+    facts.answered_at = 0.0
+    facts.received = facts.sent = 0
+    return facts

@@ -21,6 +21,8 @@ _CLIENT_GONE: Final = 499
 class Outcome(Ends):
     """The last steps of an exchange, each taken once: connections back, one line in the log, and on with the client."""
 
+    __slots__ = ("_client", "_is_early", "_phase", "_route", "_services", "facts", "request_done", "status")
+
     facts: Facts
     request_done: bool
     """The request is in, with its body."""

@@ -4,7 +4,7 @@ from http import HTTPStatus
 from typing import Final
 
 from authproxy import events
-from authproxy.edge.facts import Facts
+from authproxy.edge.facts import Facts, facts_of
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin
 from authproxy.edge.record import record
@@ -22,7 +22,7 @@ _SERVER_ERROR: Final = 500
 
 def unrouted_facts(services: Services, listener: Listener, origin: Origin, head: RequestHead) -> Facts:
     """Return what is known of a request that goes nowhere: nearly nothing when its head could not be read."""
-    return Facts(services.current.runtime, listener, head, services.ids.next(), origin, services.monotonic())
+    return facts_of(services.current.runtime, listener, head, services.ids.next(), origin, services.monotonic())
 
 
 def send_refusal(

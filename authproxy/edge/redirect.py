@@ -23,7 +23,7 @@ from authproxy.edge.refusal import NO_CONTENT, Refusal
 from authproxy.edge.services import Services
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import ChunkedReader
-from authproxy.http1.request import RequestHead
+from authproxy.http1.request import RequestHead, request_head
 from authproxy.runtime import Listener, Redirect, Runtime
 
 if TYPE_CHECKING:
@@ -50,7 +50,7 @@ class RedirectConnection(ClientConnection):
         """Read what came; a client that speaks TLS here is let go, since no answer of ours would be TLS."""
         listener = self._listener()
         if self._phase is HEAD and not self._buffer and data[:1] == _TLS_HELLO and listener is not None:
-            facts = unrouted_facts(self._services, listener, self._origin, RequestHead(b"", b"", b""))
+            facts = unrouted_facts(self._services, listener, self._origin, request_head(b"", b"", b""))
             detail = "a TLS handshake on a listener of mode redirect, which speaks plain HTTP"
             record(self._services, facts, events.REQUEST_REFUSED, 400, facts.started, "malformed-request", detail)
             self.shut()

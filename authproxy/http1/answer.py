@@ -40,31 +40,44 @@ class BadAnswer(NamedTuple):
 
 
 class AnswerHead:
-    """An answer's head, read."""
+    """An answer's head, read; made by `answer_of`."""
 
-    # Reading a default of the class is slow on Python 3.11, and so is setting what nobody reads: what every request
-    # reads is set in `__init__`, the rest are defaults.
-    chunked = False
+    # What every answer reads has a slot. The rest are defaults: to set what nobody reads costs, too.
+    __slots__ = ("__dict__", "close", "content_length", "is_usual", "passed", "status")
+
+    chunked: bool = False
     upgrade: bytes | None = None
     cookies: list[bytes] | None = None
     """Set-Cookie lines."""
-    hsts = False
+    hsts: bool = False
     """The upstream set Strict-Transport-Security itself; its line is in `passed`."""
-
-    def __init__(self, status: int, passed: bytes = b"", content_length: int = -1, is_usual: bool = False) -> None:
-        self.status = status
-        self.passed = passed
-        """The field lines that pass, as they came, each with CRLF before it; Content-Length among them, Set-Cookie not."""
-        self.content_length = content_length
-        """-1: no such field."""
-        self.is_usual = is_usual
-        """The length is known, a body may come, and nothing else differs from what is set here."""
-        self.close = False
+    status: int
+    passed: bytes
+    """The field lines that pass, as they came, each with CRLF before it; Content-Length among them, Set-Cookie not."""
+    content_length: int
+    """-1: no such field."""
+    is_usual: bool
+    """The length is known, a body may come, and nothing else differs from the defaults."""
+    close: bool
 
     @property
     def lines(self) -> list[bytes]:
         """The lines that pass, one by one."""
         return self.passed.split(CRLF)[1:]
+
+
+def answer_of(status: int, passed: bytes, content_length: int = -1, is_usual: bool = False) -> AnswerHead:
+    """Return a head that ends no connection.
+
+    Why a function: on Python 3.11 a class with a constructor takes twice as long to make an object.
+    """
+    head = AnswerHead()
+    head.status = status
+    head.passed = passed
+    head.content_length = content_length
+    head.is_usual = is_usual
+    head.close = False
+    return head
 
 
 # Status lines as upstreams write them, already read. Bounded: a reason phrase can be anything.
@@ -121,9 +134,9 @@ class AnswerReader:
         if not usual.is_one_run:
             passed = b"".join([found[run] for run in usual.runs])
         if not length:
-            return AnswerHead(int(status), passed)
+            return answer_of(int(status), passed)
         number, may_have_body = _STATUSES[status]
-        return AnswerHead(number, passed, int(length), may_have_body)
+        return answer_of(number, passed, int(length), may_have_body)
 
     def read_carefully(self, block: bytes) -> AnswerHead | BadAnswer:
         """Return the head in `block`, whatever its shape, or why it is not passed on."""
@@ -141,7 +154,7 @@ class AnswerReader:
             if isinstance(known, str) or len(names) != fields:
                 return BadAnswer(known if isinstance(known, str) else "field line is not name, colon, value")
             self._last = shape = known
-        head = AnswerHead(status, joined(shape.passed(lines)))
+        head = answer_of(status, joined(shape.passed(lines)))
         if shape.content_length:
             value = lines[shape.content_length][15:].strip(b" \t")
             if not value or len(value) > _MAX_LENGTH_DIGITS or value.translate(None, _DIGITS):

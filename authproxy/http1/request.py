@@ -8,12 +8,12 @@ from typing import Final
 
 from authproxy.core.names import RequestNames, is_token
 from authproxy.http1.fields import read_connection, read_framing
-from authproxy.http1.head import HeadLimits, Malformed, RequestHead
+from authproxy.http1.head import HeadLimits, Malformed, RequestHead, request_head
 from authproxy.http1.lines import CRLF, ENDS, PLAIN, Shapes, find_names, joined, starts_with, value_of
 from authproxy.http1.shape import RequestShape, learn_request
 from authproxy.http1.usual import HOST, Habits, request_grammar
 
-__all__ = ["HeadLimits", "Malformed", "RequestHead", "RequestReader"]
+__all__ = ["HeadLimits", "Malformed", "RequestHead", "RequestReader", "request_head"]
 
 _END: Final = b"\r\n\r\n"
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
@@ -71,7 +71,7 @@ class RequestReader:
         method, target, path, plain, host, authorization, prefix, version, payload, passed = found.group(*usual.wanted)
         if not usual.is_one_run:
             passed = b"".join([found[run] for run in usual.runs])
-        head = RequestHead(method, target, path, host, passed, plain == path and not usual.has_more)
+        head = request_head(method, target, path, host, passed, plain == path and not usual.has_more)
         if authorization:
             head.authorization = authorization
             head.token = prefix, version, payload
@@ -115,7 +115,7 @@ class RequestReader:
         host = value_of(lines[shape.host])
         if host not in _GOOD_HOSTS and not _is_host(host):
             return Malformed(400, "Host is missing or malformed")
-        head = RequestHead(method, target, target.partition(b"?")[0], host, joined(shape.passed(lines)))
+        head = request_head(method, target, target.partition(b"?")[0], host, joined(shape.passed(lines)))
         if shape.is_reported:
             head.keep(lines, shape)
         if shape.authorization:

@@ -16,7 +16,7 @@ from authproxy.core.secret import Secret
 from authproxy.core.stats import Stats
 from authproxy.core.token import generate
 from authproxy.edge.access_log import AccessLog
-from authproxy.edge.facts import Facts
+from authproxy.edge.facts import Facts, facts_of
 from authproxy.edge.origin import Origin, origin_of
 from authproxy.edge.services import Services
 from authproxy.errors import CatalogUnavailable
@@ -102,7 +102,7 @@ def runtime(**changes: object) -> Runtime:
 def facts(request: RequestHead, where: Listener, what: Runtime | None = None, origin: Origin | None = None) -> Facts:
     """What is known of a request from 192.0.2.7."""
     stranger = origin_of(Peer(address="192.0.2.7", port=1, local_port=8443))
-    return Facts(what or runtime(), where, request, b"id", origin or stranger, 0.0)
+    return facts_of(what or runtime(), where, request, b"id", origin or stranger, 0.0)
 
 
 def services(monotonic: Callable[[], float] = lambda: 0.0) -> Services:

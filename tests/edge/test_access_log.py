@@ -12,16 +12,16 @@ from hypothesis import strategies as st
 
 from authproxy.core.path import worth_a_look
 from authproxy.edge.access_log import AccessLog
-from authproxy.edge.facts import Facts
-from authproxy.http1.request import RequestHead
+from authproxy.edge.facts import Facts, facts_of
+from authproxy.http1.head import request_head
 
 
 def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a", host: bytes = b"localhost") -> Facts:
     """Return the facts of a request without a route."""
     listener = SimpleNamespace(log_facts=b'"listener":"public","generation":1')
     usual = worth_a_look(path) is None and b'"' not in path
-    head = RequestHead(b"GET", path, path, host, is_usual=usual)
-    made = Facts(
+    head = request_head(b"GET", path, path, host, is_usual=usual)
+    made = facts_of(
         cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started
     )
     made.answered_at = answered_at
