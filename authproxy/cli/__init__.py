@@ -26,6 +26,7 @@ COMMANDS = {
     "config": "Show the effective configuration.",
     "schema": "Print the configuration's JSON Schema.",
     "healthcheck": "Ask a running proxy whether it is ready.",
+    "connect": "Connect this machine's programs to a server over mutual TLS.",
     "keys": "Make keys and certificates.",
     "pepper": "Make peppers.",
     "token": "Make, read and check API tokens.",

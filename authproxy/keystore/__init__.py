@@ -12,7 +12,14 @@ Everything here may block; a running proxy calls it in a thread.
 
 from authproxy.keystore.check import check
 from authproxy.keystore.combined import load_text
-from authproxy.keystore.context import ClientCertificates, ClientMode, believed, client_context, server_context
+from authproxy.keystore.context import (
+    ClientCertificates,
+    ClientMode,
+    believed,
+    client_context,
+    server_context,
+    tunnel_context,
+)
 from authproxy.keystore.demand import Demand, PeerFault, Refused
 from authproxy.keystore.deny import Denied
 from authproxy.keystore.load import load_file, load_pem_pair
@@ -48,5 +55,6 @@ __all__ = [
     "pin_judge",
     "self_test",
     "server_context",
+    "tunnel_context",
     "with_refusals",
 ]

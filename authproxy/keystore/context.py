@@ -107,6 +107,21 @@ def client_context(trust: Truststore | None, keystore: Keystore | None = None) -
     return context
 
 
+def tunnel_context(trust: Truststore, keystore: Keystore, *, names: bool) -> ssl.SSLContext:
+    """Return a context for `authproxy connect`: TLS 1.3 alone, and nothing is said of what is spoken in it.
+
+    `names`: False: the chain must lead to `trust`, and the certificate may name anybody, as nREPL's do.
+
+    Raises:
+        MaterialError: OpenSSL does not take the trust or the client certificate.
+    """
+    context = client_context(trust, keystore)
+    context.minimum_version = ssl.TLSVersion.TLSv1_3
+    context.set_alpn_protocols([])
+    context.check_hostname = names
+    return context
+
+
 def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
     if minimum not in (ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3):
         raise ValueError(f"{minimum.name} is no minimum, only TLSv1_2 and TLSv1_3 are")

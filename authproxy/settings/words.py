@@ -144,13 +144,15 @@ def _upgrade(value: str) -> str:
     return value.lower()
 
 
-def _server_name(value: str) -> str:
+def check_server_name(value: str) -> str:
+    """Return `value` if a certificate can be checked against it: one host, or an address."""
     if value.startswith("*"):
         raise ValueError("a certificate is checked against one name: no wildcard here")
     return value if re.fullmatch(r"[0-9a-f:]*:[0-9a-f:.]*", value) else check_host(value)
 
 
-def _pin(value: str) -> str:
+def check_pin(value: str) -> str:
+    """Return `value` if it is the digest of a public key, written as such are."""
     found = _PIN.fullmatch(value)
     # The last of 43 digits has two bits to spare: with those set, no digest would ever be written so.
     if found is None or base64.b64encode(base64.b64decode(found[1])).decode() != found[1]:
@@ -235,9 +237,9 @@ HeaderName = Annotated[str, *_kind(_header, "X-Api-Key")]
 HeaderText = Annotated[str, *_kind(_header_text, "DENY")]
 Origin = Annotated[str, *_kind(_origin, "https://app.example.org", "http://localhost:3000", "*")]
 Upgrade = Annotated[str, *_kind(_upgrade, "websocket", "proto/1.0")]
-ServerName = Annotated[str, *_kind(_server_name, "legacy.internal")]
+ServerName = Annotated[str, *_kind(check_server_name, "legacy.internal")]
 EnvName = Annotated[str, *_kind(_env_name, "SERVER_KEYS", pattern=_ENV.pattern)]
 Prefix = Annotated[str, *_kind(_prefix, "svc", pattern=_PREFIX.pattern)]
 Alias = Annotated[str, *_kind(_alias, "srv")]
-Pin = Annotated[str, *_kind(_pin, f"sha256/{'A' * 43}=", pattern=_PIN.pattern)]
+Pin = Annotated[str, *_kind(check_pin, f"sha256/{'A' * 43}=", pattern=_PIN.pattern)]
 Group = Annotated[str, *_kind(_group, "admins")]

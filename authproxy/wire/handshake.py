@@ -10,6 +10,15 @@ from typing_extensions import override
 from authproxy.wire.plain import SocketTransport
 
 
+class Unnamed(str):
+    """A server's name that it is asked for (or an empty one), and that its certificate need not hold.
+
+    The chain is verified all the same. For `authproxy connect`: nREPL's certificates name nobody.
+    """
+
+    __slots__ = ()
+
+
 class Handshake(SocketTransport):
     """Shakes hands; what comes after that is the subclass's business."""
 
@@ -20,13 +29,14 @@ class Handshake(SocketTransport):
     ) -> None:
         """`server_name`: whom the server's certificate must name, for the client's side; None for the server's."""
         super().__init__(loop, wire, lingering=server_name is None)
-        if server_name is not None and not (server_name and context.check_hostname):
+        is_unnamed = server_name is None or isinstance(server_name, Unnamed)
+        if not is_unnamed and not (server_name and context.check_hostname):
             # An empty name would silently switch the check off.
             raise ssl.SSLError("no server name to verify")
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
-            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name
+            self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name or None
         )
         self._put = self._incoming.write
         self._take = self._outgoing.read

@@ -529,7 +529,7 @@ def test_unusual_paths_are_refused_beside_a_stricter_route(problems, other, is_s
     [
         ("{X-Authproxy-User: id, Remote-User: name, X-Forwarded-User: id}", None),
         ("{}", None),
-        ("{X-User: uid}", 'identity.headers.X-User: must be one of id, name, groups, method, zone, version (did you mean "id"?)'),
+        ("{X-User: uid}", 'identity.headers.X-User: must be one of id, name, groups, method, zone, version, certificate (did you mean "id"?)'),
         ("{Authorization: id}", "identity.headers.Authorization: this header has a meaning of its own: choose another, such as X-Authproxy-User"),
         ("{cookie: id}", "identity.headers.cookie: this header has a meaning of its own: choose another, such as X-Authproxy-User"),
         ("{Keep-Alive: id}", "identity.headers.Keep-Alive: this header has a meaning of its own: choose another, such as X-Authproxy-User"),
