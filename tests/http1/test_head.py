@@ -1,7 +1,7 @@
 """What a head says before anything is read into it, and what is read of it only when somebody asks."""
 
 from authproxy.core.names import RequestNames
-from authproxy.http1.head import HeadLimits, RequestHead
+from authproxy.http1.head import HeadLimits, request_head
 from authproxy.http1.shape import RequestShape, learn_request
 
 
@@ -14,7 +14,7 @@ def shape(*sequence: bytes) -> RequestShape:
 
 def test_a_new_head_says_nothing():
     """But for what it was made of."""
-    head = RequestHead(b"GET", b"/a?b", b"/a")
+    head = request_head(b"GET", b"/a?b", b"/a")
 
     assert (head.method, head.target, head.path, head.host, head.passed) == (b"GET", b"/a?b", b"/a", b"", b"")
     assert (head.is_usual, head.has_body, head.close, head.chunked, head.http10) == (False,) * 5
@@ -26,7 +26,7 @@ def test_a_new_head_says_nothing():
 
 def test_a_head_keeps_what_it_was_made_of():
     """In this order."""
-    head = RequestHead(b"PUT", b"/", b"/", b"a:1", b"\r\nX: 1\r\nY:", True)
+    head = request_head(b"PUT", b"/", b"/", b"a:1", b"\r\nX: 1\r\nY:", True)
 
     assert (head.host, head.passed, head.is_usual) == (b"a:1", b"\r\nX: 1\r\nY:", True)
     assert head.lines == [b"X: 1", b"Y:"]
@@ -34,13 +34,13 @@ def test_a_head_keeps_what_it_was_made_of():
 
 def test_reports_are_read_of_lines_that_are_kept():
     """Without the blanks around them; a field that is not there is None, or nothing."""
-    head = RequestHead(b"GET", b"/", b"/")
+    head = request_head(b"GET", b"/", b"/")
     lines = [b"GET / HTTP/1.1", b"Host: a", b"x-Request-ID:\t abc ", b"X-Real-IP: 1.2.3.4\t", b"Forwarded:for=a"]
     head.keep(lines, shape(b"Host", b"x-Request-ID", b"X-Real-IP", b"Forwarded"))
     assert head.request_id == b"abc"
     assert head.forwarded == [(b"x-real-ip", b"1.2.3.4"), (b"forwarded", b"for=a")]
 
-    plain = RequestHead(b"GET", b"/", b"/")
+    plain = request_head(b"GET", b"/", b"/")
     plain.keep(lines[:2], shape(b"Host"))
     assert plain.request_id is None
     assert plain.forwarded == []
