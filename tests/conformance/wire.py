@@ -8,7 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
-PATIENCE = 10.0
+PATIENCE = 25.0
 """Seconds after which a test gives up; no test waits so long when all is well."""
 
 

@@ -120,7 +120,7 @@ def test_a_swapped_link_is_a_change(tmp_path):
     assert look_at([tmp_path / "tls.crt"]) != before
 
 
-@pytest.mark.timeout(5)
+@pytest.mark.timeout(20)
 def test_a_named_pipe_is_not_waited_for(tmp_path):
     """Nor anything else that is no file."""
     os.mkfifo(tmp_path / "pipe")

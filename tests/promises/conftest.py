@@ -38,7 +38,7 @@ BLOCK = bytes(range(256)) * 256
 _EC = keys.Algorithm.EC_P256
 
 
-def until(look: Callable[[], T], seconds: float = 10.0, what: str = "") -> T:
+def until(look: Callable[[], T], seconds: float = 25.0, what: str = "") -> T:
     """Return the first true value of `look()`, or fail with what was waited for."""
     ends = time.monotonic() + seconds
     while True:

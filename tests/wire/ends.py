@@ -21,7 +21,7 @@ from typing_extensions import override
 from authproxy.wire.plain import SocketTransport
 from authproxy.wire.tls import TlsTransport
 
-PATIENCE = 10.0
+PATIENCE = 25.0
 """Seconds after which a test gives up; no test waits so long when all is well."""
 VERSIONS = {"1.2": ssl.TLSVersion.TLSv1_2, "1.3": ssl.TLSVersion.TLSv1_3}
 

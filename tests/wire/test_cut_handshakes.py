@@ -9,7 +9,7 @@ import pytest
 from authproxy.wire.shake import shake_hands
 from authproxy.wire.tls import TlsTransport
 
-PATIENCE = 5.0
+PATIENCE = 20.0
 
 
 def reset(wire):
