@@ -10,12 +10,16 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError
 from authproxy.keystore import (
     ClientCertificates,
     ClientMode,
+    Demand,
+    PeerFault,
+    Refusals,
     Role,
     check,
     client_context,
@@ -25,6 +29,7 @@ from authproxy.keystore import (
     load_truststore,
     self_test,
     server_context,
+    with_refusals,
 )
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -196,3 +201,35 @@ def test_s_client_sees_no_tickets_and_no_old_suites(seed, openssl):
     assert "Verify return code: 0 (ok)" in modern
     assert "New Session Ticket" not in modern
     assert re.search(r"alert protocol version|alert number 70", old)
+
+
+@pytest.mark.parametrize("form", ["PEM", "DER"])
+@pytest.mark.parametrize("version", [1, 2])
+def test_a_revocation_list_of_openssl_s_own_bites(seed, openssl, home, shake, form, version):  # noqa: PLR0917
+    """As `openssl ca` makes them, with and without extensions: the seed's client is out, in the handshake and after it."""
+    name = f"list{version}{form}"
+    (home / f"{name}.index").write_text("")
+    (home / f"{name}.number").write_text("01\n")
+    number = f"crlnumber = {name}.number\n" if version == 2 else ""
+    extensions = "authorityKeyIdentifier = keyid:always\n"
+    (home / f"{name}.cnf").write_text(
+        f"[ca]\ndefault_ca = seed\n[seed]\ndatabase = {name}.index\n{number}default_md = sha256\ndefault_crl_days = 3\n"
+        f"private_key = ca.key\ncertificate = ca.pem\n[more]\n{extensions}"
+    )
+    openssl("ca", "-config", f"{name}.cnf", "-revoke", "client.crt")
+    openssl("ca", "-config", f"{name}.cnf", "-gencrl", "-out", f"{name}.pem", *(["-crlexts", "more"] if number else []))
+    openssl("crl", "-in", f"{name}.pem", "-outform", form, "-out", name)
+    now = datetime.now(UTC) + timedelta(minutes=1)
+    trust = with_refusals(load_truststore("t", seed / "ca.pem"), Refusals(crls=(home / name,)), now)
+    client = load_file("c", seed / "client.keys", None)
+    asked = ClientCertificates(mode=ClientMode.REQUIRED, trust=trust)
+    context = server_context(load_file("s", seed / "server.keys", None), minimum=V13, client=asked)
+    caller = client_context(load_truststore("t", seed / "ca.pem"), client)
+    caller.check_hostname = False
+    chain = [one.public_bytes(Encoding.DER) for one in (client.leaf, *trust.certificates)]
+    refused = Demand(is_required=True, trust=trust).judge(chain, now, proven=True)
+
+    with pytest.raises(ssl.SSLCertVerificationError, match="certificate revoked"):
+        shake(context, caller, None)
+    assert refused is not None
+    assert refused.fault is PeerFault.REVOKED
