@@ -27,6 +27,17 @@ def test_keys_trust_and_secrets_are_watched(site, watched):
     assert watched() == ["a.key", "a.pem", "a.pw", "api.key", "ca.pem", "pepper", "server.pem"]
 
 
+def test_revocations_and_maps_of_names_are_watched(site, watched):
+    """Who is believed, who no longer is, and who is who."""
+    site.config["truststores"]["ca"] |= {"crls": ["a.crl", "b.crl"], "deny": "denied.txt"}
+    site.config["listeners"]["public"]["client_certificates"] = {"mode": "optional", "trust": "ca"}
+    site.config["zones"]["api"] |= {
+        "accepts": ["token", "certificate"], "certificate": {"trust": "ca", "from": ["cn"], "users": "who.yaml"},
+    }  # fmt: skip
+
+    assert set(watched()) >= {"a.crl", "b.crl", "denied.txt", "who.yaml"}
+
+
 def test_what_is_no_material_is_not_watched(site, watched):
     """Catalogs have their own poll, and the log grows by itself."""
     site.put("more.yaml", "{}\n")
