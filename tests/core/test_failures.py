@@ -88,3 +88,61 @@ def test_only_addresses_of_one_64_share_a_source(one, other):
     )
 
     assert (source_of(str(one)) == source_of(str(other))) == same
+
+
+def test_a_hundred_thousand_sources_are_remembered():
+    """And no more: the oldest makes room."""
+    failures = Failures()
+    for number in range(100_000):
+        failures.note(f"source {number}", 1, 0.0)
+    assert len(failures) == 100_000
+    assert failures.note("source 0", 1, 0.0) == 60
+    failures.note("one more", 1, 0.0)
+
+    assert len(failures) == 100_000
+    assert failures.note("source 1", 1, 0.0) == 60
+    assert failures.note("source 0", 1, 0.0) == 0
+
+
+def test_two_minutes_that_are_over_go_for_each_that_comes():
+    """So that the table shrinks, and no request pays for all of them."""
+    failures = Failures()
+    for number in range(10):
+        failures.note(f"{number}", 1, 0.0)
+    lengths = []
+    for number in range(4):
+        failures.note(f"new {number}", 1, 60.0)
+        lengths.append(len(failures))
+
+    assert lengths == [9, 8, 7, 6]
+
+
+def test_a_new_minute_stands_behind_those_that_end_before_it():
+    """A source that fails again is not the next to make room."""
+    failures = Failures(most=4)
+    for source in "abc":
+        failures.note(source, 1, 0.0)
+    failures.note("d", 1, 50.0)
+    failures.note("c", 1, 61.0)
+    assert len(failures) == 2
+    for source in "efg":
+        failures.note(source, 1, 62.0)
+
+    assert len(failures) == 4
+    assert failures.note("c", 1, 62.0) == 59
+    assert failures.note("d", 1, 62.0) == 0
+
+
+def test_sources_are_networks_of_customers():
+    """An IPv4 address, a /64 of IPv6, or whatever else somebody is called; none is ever taken for another."""
+    whole = source_of("2001:db8:0:1::")
+    assert source_of("2001:db8:0:1:ffff:ffff:ffff:ffff") == whole
+    assert source_of("2001:db8::ffff:ffff:ffff:ffff") != whole
+    assert source_of("2001:db8:0:2::") != whole
+    assert source_of("2001:db8:0:3::") != source_of("2001:db8:0:2::")
+    assert source_of("::ffff:192.0.2.7") == source_of("192.0.2.7") != source_of("192.0.2.6")
+    assert source_of("unknown") == "unknown"
+    assert source_of("") == ""
+    # Numbers below 0 are IPv4's.
+    assert source_of("::") == 0
+    assert [int(source_of(address)) < 0 for address in ("0.0.0.0", "0.0.0.1", "255.255.255.255")] == [True] * 3

@@ -273,3 +273,35 @@ def test_an_open_stream_holds_as_long_as_its_credential(shown, now_known, holds)
     current = None if now_known is None else TokenRecord(**(base | now_known))
 
     assert still_holds(record, 3, current, _MOMENT) is holds
+
+
+def test_a_current_hash_of_the_previous_version_is_no_grace():
+    """A row that was rotated by its version alone: only `previous_hash` is a previous credential."""
+    row = TokenRecord(
+        user_id=USER, rotation_version=3, hash=PEPPER.digest(USER, 2, SECRET), grace_expires_at=NOW + TICK
+    )  # fmt: skip
+
+    assert match(PEPPERS, token(2), row, NOW) is None
+    assert match(PEPPERS, token(2), replace(row, previous_hash=row.hash), NOW) == (Match.GRACE, PEPPER)
+    assert match(PEPPERS, token(2), replace(row, rotation_version=2), NOW) == (Match.PRIMARY, PEPPER)
+
+
+@pytest.mark.parametrize(
+    ("change", "now", "holds"),
+    [
+        ({}, NOW, True), ({"grace_expires_at": NOW + 2 * TICK}, NOW + TICK, True), ({}, NOW + TICK, False),
+        ({"grace_expires_at": None}, NOW, False), ({"previous_hash": None}, NOW, False), ({"previous_hash": b"x" * 64}, NOW, False),
+        ({"rotation_version": 4}, NOW, False), ({"rotation_version": 1}, NOW, False),
+        ({"rotation_version": 2, "hash": b"p" * 64, "previous_hash": None}, NOW, True),
+        ({"rotation_version": 2}, NOW, False), ({"hash": b"x" * 64}, NOW, True), ({"disabled": True}, NOW, False),
+        ({"expires_at": NOW}, NOW, False), ({"expires_at": NOW + TICK}, NOW, True),
+    ],
+)  # fmt: skip
+def test_a_stream_opened_in_grace_holds_as_long_as_its_grace(change, now, holds):
+    """Its credential is the previous one, whatever becomes of the current; one rotation more, and it is over."""
+    shown = TokenRecord(
+        user_id=USER, rotation_version=3, hash=b"c" * 64, previous_hash=b"p" * 64, grace_expires_at=NOW + TICK
+    )  # fmt: skip
+
+    assert still_holds(shown, 2, replace(shown, **change), now) is holds
+    assert not still_holds(shown, 2, None, now)

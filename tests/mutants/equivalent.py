@@ -47,4 +47,25 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "decide: now = clock.moment if facts.started < clock.until else clock.look(facts.started): if False for facts.started < clock.until",
         ],
     },
+    "authproxy/core/match.py": {
+        "a disabled record passes nobody, whatever else stands in it": [
+            ": user_id=UserId(bytes(16)): 16+1",
+            ": user_id=UserId(bytes(16)): 16-1",
+            ": rotation_version=0: 0+1",
+            ": rotation_version=0: 0-1",
+        ],
+    },
+    "authproxy/core/failures.py": {
+        "any number below 0 that is its own will do": [
+            "source_of: return int(parsed) >> _HOST_BITS if isinstance(parsed, IPv6Address) else -1 - int(parsed): 1+1",
+        ],
+    },
+    "authproxy/http1/websocket.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "FrameTracker.feed: if not self._header and position + 1 < size:: if False for not self._header and position + 1 < size",
+            "FrameTracker.feed: if not self._header and position + 1 < size:: 1+1",
+            "FrameTracker.feed: if length & ~_MASKED < _LENGTH_16:: if False for length & ~_MASKED < _LENGTH_16",
+        ],
+        "what follows does what the next turn would": ["FrameTracker.feed: continue: passed"],
+    },
 }
