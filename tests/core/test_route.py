@@ -144,7 +144,7 @@ DEEP = [
         ("z", b"/a/b/c/d/e/f", "abc"), ("z", b"/a/b/cd", "a"), ("z", b"/ab/b/c", None), ("z", b"/", None), ("z", b"/b/a", None),
         ("h.test", b"/x/y", "host"), ("h.test", b"/x/y/z", "host"), ("h.test", b"/x/yz", "short"), ("h.test", b"/x", "short"),
         ("h.test", b"/a/z", "a"), ("c.b.test", b"/x", "long"), ("b.test", b"/x", "short"), ("test", b"/x", None), (".test", b"/x", None),
-        ("xtest", b"/x", None), ("z", b"/x", None),
+        ("xtest", b"/x", None), ("z", b"/x", None), ("long.example", b"/x", None), ("a.b.tests", b"/x", None),
     ],
 )  # fmt: skip
 def test_the_deepest_prefix_of_the_most_exact_host_wins(host, path, found):

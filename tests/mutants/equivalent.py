@@ -68,4 +68,19 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
         ],
         "what follows does what the next turn would": ["FrameTracker.feed: continue: passed"],
     },
+    "authproxy/core/route.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "_Paths: deepest: int = 0: 0-1",
+            "_Paths.find: route = self.exact.get(path) if self.exact else None: if True for self.exact",
+            "_Paths.find: if self.deepest:: if True for self.deepest",
+            "RouteTable.find: if self._single and found is not None:: if False for self._single and found is not None",
+        ],
+        "the walk up begins further out": [
+            "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): one more before b'/' (2)",
+            "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): Sub in self.deepest + 1",
+            "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): 1+1",
+            "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): 1-1",
+            "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): 1+1 (2)",
+        ],
+    },
 }
