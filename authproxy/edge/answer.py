@@ -3,6 +3,7 @@
 from http import HTTPStatus
 from typing import Final
 
+from authproxy.core.cookie import is_own
 from authproxy.edge.facts import Facts
 from authproxy.edge.forward import without
 from authproxy.http1.answer import BODILESS, SWITCHING, AnswerHead
@@ -14,8 +15,6 @@ from authproxy.runtime import Route
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
-# No upstream may set or clear the cookies of this proxy.
-_OWN_COOKIE: Final = b"__host-authproxy"
 # No Content-Length may stand in these (RFC 9110, 8.6).
 _LENGTHLESS: Final = frozenset({101, 204})
 
@@ -63,11 +62,16 @@ def answer_head(  # noqa: C901  # one field after the other
 
 
 def _cookies(route: Route, lines: list[bytes]) -> bytes:
-    """Return the Set-Cookie lines that pass: none for a cookie of ours."""
+    """Return the Set-Cookie lines that pass: no upstream sets or clears a cookie of this proxy."""
     if route.response is not None and b"SET_COOKIE" in route.response.dropped:
         return b""
-    passed = [line for line in lines if not value_of(line).lower().startswith(_OWN_COOKIE)]
+    passed = [line for line in lines if not is_own(_cookie_name(line))]
     return b"".join([line + b"\r\n" for line in passed])
+
+
+def _cookie_name(line: bytes) -> bytes:
+    # Of a cookie without a name a browser sends the value alone, and that may read like a name and a value.
+    return value_of(line).partition(b";")[0].lstrip(b" \t=").partition(b"=")[0]
 
 
 def interim_head(route: Route, head: AnswerHead) -> bytes:

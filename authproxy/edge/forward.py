@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
 
+from authproxy.core.cookie import without_own
 from authproxy.core.decision import Allow
 from authproxy.core.names import fold
 from authproxy.edge.facts import Facts
@@ -117,7 +118,9 @@ def _credentials(facts: Facts, route: Route) -> bytes:
         if route.forward_credentials or not ours:
             lines = b"Authorization: %b\r\n" % head.authorization
     if head.cookies is not None and b"COOKIE" not in dropped:
-        lines += b"Cookie: %b\r\n" % head.cookies
+        cookies = without_own(head.cookies)
+        if cookies or not head.cookies:
+            lines += b"Cookie: %b\r\n" % cookies
     return lines
 
 

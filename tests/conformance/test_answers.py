@@ -197,10 +197,11 @@ def test_set_cookie_passes_but_for_our_own(wire, upstream):
     """No upstream sets or clears a session of this proxy; its own cookies pass each on a line."""
     upstream.answer(
         b"HTTP/1.1 200 OK\r\nSet-Cookie: a=b; Path=/\r\nSet-Cookie: __Host-authproxy-api=x\r\nset-cookie: c=d\r\n"
-        b"SET-COOKIE:   __host-AUTHPROXY-web=; Max-Age=0\r\nContent-Length: 0\r\n\r\n"
+        b"SET-COOKIE:   __host-AUTHPROXY-web=; Max-Age=0\r\nSet-Cookie: =__Host-authproxy-api=x; Path=/\r\n"
+        b"Set-Cookie: __Host-authproxy-api; Path=/\r\nSet-Cookie: x=__Host-authproxy-api\r\nContent-Length: 0\r\n\r\n"
     )
 
-    assert wire.ask(request()).all("Set-Cookie") == [b"a=b; Path=/", b"c=d"]
+    assert wire.ask(request()).all("Set-Cookie") == [b"a=b; Path=/", b"c=d", b"x=__Host-authproxy-api"]
 
 
 def test_a_long_answer_arrives_whole(wire, upstream):

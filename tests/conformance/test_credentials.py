@@ -167,6 +167,21 @@ def test_other_cookies_pass_unchanged(wire, upstream, target):
     assert upstream.request().one("Cookie") == cookie.encode()
 
 
+@pytest.mark.parametrize("target", ["/", "/public/"])
+@pytest.mark.parametrize(
+    ("cookie", "left"),
+    [
+        ("a=b; __Host-authproxy-web=" + "A" * 43 + "; c=d", [b"a=b; c=d"]),
+        ("__host-AUTHPROXY-x=1;a=__Host-authproxy-web", [b"a=__Host-authproxy-web"]),
+        ("__Host-authproxy-web=" + "A" * 43, []),
+    ],
+)
+def test_our_cookies_end_here(wire, upstream, target, cookie, left):
+    """Of whatever zone and in whatever letter case, beside others or alone."""
+    assert wire.ask(request(f"GET {target} HTTP/1.1", f"Cookie: {cookie}")).status == 200
+    assert upstream.request().all("Cookie") == left
+
+
 @pytest.mark.parametrize(("user", "status"), [(ALICE, 200), (BOB, 403)])
 def test_a_route_admits_groups(wire, upstream, user, status):
     """403 for who is known and not admitted, without a challenge."""

@@ -73,7 +73,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "a_public_route_tells_of_nobody, names_outside_the_families_pass, empty_facts_give_no_header, "
         "good_in_one_request_is_nothing_in_the_next",
         "our tokens and cookies": "our_tokens_do_not_pass_public_routes, foreign_credentials_pass_public_routes, "
-        "a_route_may_forward_the_credential, other_cookies_pass_unchanged",
+        "a_route_may_forward_the_credential, other_cookies_pass_unchanged, our_cookies_end_here",
         "X-Forwarded-* and kin": "a_stranger_is_not_believed_about_addresses, "
         "a_trusted_peers_chain_is_read_from_right_to_left, a_trusted_peers_chain_is_extended, "
         "a_trusted_peer_is_believed_about_scheme_host_and_port, a_trusted_peers_nonsense_is_not_passed_on, "

@@ -1,0 +1,91 @@
+"""The cookies of this proxy: read from what a browser sends, kept from upstreams, and set.
+
+Every cookie of ours has the prefix `__Host-` (RFC 6265bis, 4.1.3.2): a browser takes it over TLS only, from this very host
+and for all of its paths, so that no neighbouring domain can plant one.
+"""
+
+from collections.abc import Collection
+from enum import Enum
+from typing import Final, NamedTuple, final
+
+from authproxy.core.session import ID
+
+FAMILY: Final = b"__host-authproxy"
+"""What the names of our cookies begin with by default, in lower case: browsers heed the prefix in any letter case."""
+
+_SECOND: Final = 1000
+
+
+@final
+class Unfit(Enum):
+    """The type of `UNFIT`."""
+
+    UNFIT = "unfit"
+
+
+UNFIT: Final = Unfit.UNFIT
+"""There is a cookie, but it says no session for sure: two of the name, or a value that no session id can be."""
+
+
+class CookieRules(NamedTuple):
+    """The session cookie of a zone."""
+
+    name: bytes
+    same_site: bytes
+    """`Lax` or `Strict`."""
+
+
+def read_session_id(cookies: bytes | None, name: bytes) -> bytes | Unfit | None:
+    """Return the session id in a Cookie field, `UNFIT`, or None when there is no cookie of that name.
+
+    Which of two a browser sends first is no matter of trust (RFC 6265, 4.2.2), so two are none.
+    """
+    if cookies is None or name not in cookies:
+        return None
+    found = [value for own, mark, value in _pairs(cookies) if own == name and mark]
+    if not found:
+        return None
+    return found[0] if len(found) == 1 and ID(found[0]) is not None else UNFIT
+
+
+def without_own(cookies: bytes, own: Collection[bytes] = ()) -> bytes:
+    """Return a Cookie field without the cookies of this proxy, in whatever letter case; empty when none is left.
+
+    `own` are the names of all zones' cookies, in lower case, that do not begin with `FAMILY`. All other bytes stay.
+    """
+    if not is_suspect(cookies, own):
+        return cookies
+    kept = [pair for pair in cookies.split(b";") if not is_own(pair.partition(b"=")[0], own)]
+    return b";".join(kept).strip(b" \t")
+
+
+def is_suspect(cookies: bytes, own: Collection[bytes]) -> bool:
+    """Tell whether one of ours may be among these."""
+    lowered = cookies.lower()
+    return FAMILY in lowered or any(name in lowered for name in own)
+
+
+def is_own(name: bytes, own: Collection[bytes] = ()) -> bool:
+    """Tell whether a cookie's name, with blanks around it or not, is one of this proxy's."""
+    name = name.strip(b" \t").lower()
+    return name.startswith(FAMILY) or name in own
+
+
+def set_line(rules: CookieRules, session_id: bytes, left: int) -> bytes:
+    """Return the Set-Cookie line that gives a browser its session for `left` milliseconds, rounded up."""
+    return b"Set-Cookie: %b=%b; Path=/; Secure; HttpOnly; SameSite=%b; Max-Age=%d\r\n" % (
+        rules.name, session_id, rules.same_site, -(-left // _SECOND),
+    )  # fmt: skip
+
+
+def clear_line(rules: CookieRules) -> bytes:
+    """Return the Set-Cookie line that takes the cookie away; it repeats what the cookie was set with."""
+    return (
+        b"Set-Cookie: %b=; Path=/; Secure; HttpOnly; SameSite=%b; Max-Age=0; Expires=Thu, 01 Jan 1970 00:00:00 GMT\r\n"
+        % (rules.name, rules.same_site)
+    )
+
+
+def _pairs(cookies: bytes) -> list[tuple[bytes, bytes, bytes]]:
+    split = (pair.strip(b" \t").partition(b"=") for pair in cookies.split(b";"))
+    return [(name.rstrip(b" \t"), mark, value.lstrip(b" \t")) for name, mark, value in split]
