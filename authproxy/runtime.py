@@ -14,6 +14,7 @@ from typing_extensions import override
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source, Users
 from authproxy.core.decision import AllowRules, Network, TokenRules
+from authproxy.core.pages import Pages
 from authproxy.core.route import RouteTable
 from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import RouteStats
@@ -258,6 +259,8 @@ class Runtime:
     """Upgraded connections that a user of a zone may have open; None: any number."""
     trusted: tuple[Network, ...] = ()
     """Whose X-Forwarded-* and Forwarded are believed."""
+    pages: Pages | None = None
+    """What people are shown; None: the built-in pages."""
     prefixes: tuple[bytes, ...] = field(init=False, default=())
     """The token prefixes of all zones, with the underscore behind."""
     id_header: bytes | None = field(init=False, default=None)

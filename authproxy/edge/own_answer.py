@@ -7,6 +7,7 @@ from authproxy import events
 from authproxy.edge.facts import Facts, facts_of
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin
+from authproxy.edge.page import pages_of
 from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal, refusal_bytes
 from authproxy.edge.services import Services
@@ -34,7 +35,8 @@ def send_refusal(
         isinstance(body, ChunkedReader) or body.left > _SKIPPED_BODY or head.expect_continue
     )  # fmt: skip
     close = refusal.close or head.close or unread or services.current.draining
-    line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts))
+    pages = pages_of(facts.runtime)
+    line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts, pages=pages))
     facts.user = refusal.user
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
     if refusal.status == HTTPStatus.PERMANENT_REDIRECT:

@@ -1,46 +1,47 @@
-"""What a person in a browser is shown in place of a program's JSON: one plain page, no script, nothing from elsewhere."""
+"""What a person in a browser is shown in place of a program's JSON, and who is one.
 
+How it is used: `wants_page` for refusals, `is_navigation` for whom to redirect to a login. The set of pages at work is
+`pages_of(runtime)`; its bodies go out with the `lines` of their `Page` (`core.pages`).
+"""
+
+from importlib.resources import files
 from typing import Final
 
+from authproxy.core.accept import prefers_html
+from authproxy.core.pages import FILES, Look, Pages, make_pages
+from authproxy.http1.lines import value_of
 from authproxy.http1.request import RequestHead
+from authproxy.runtime import Runtime
 
-# Refusals that a person may meet while following a link.
-PAGES: Final = frozenset({403, 404, 421, 502, 503, 504})
+_HTML: Final = files("authproxy.edge") / "html"
+TEXTS: Final = {name: (_HTML / name).read_text("utf-8") for name in FILES}
+"""The built-in templates, style and script, by name."""
 
-LINES: Final = (
-    b"Content-Type: text/html; charset=utf-8\r\n"
-    b"Content-Security-Policy: default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'; base-uri 'none'\r\n"
-    b"Referrer-Policy: same-origin\r\n"
-)
+BUILT_IN: Final[Pages] = make_pages(TEXTS, Look())
 
-_PAGE: Final = """<!doctype html>
-<html lang="en">
-<meta charset="utf-8">
-<meta name="viewport" content="width=device-width, initial-scale=1">
-<meta name="color-scheme" content="light dark">
-<title>{title}</title>
-<style>
-body {{ font: 1rem/1.5 system-ui, sans-serif; margin: 15vh auto; max-width: 34rem; padding: 0 1.5rem }}
-h1 {{ font-size: 1.4rem; margin: 0 0 .5rem }}
-small {{ opacity: .75 }}
-code {{ font-size: .95em; overflow-wrap: anywhere }}
-</style>
-<main>
-<h1>{title}</h1>
-<p>{message}</p>
-<p><small>Status {status}. If you ask for help, give this number: <code>{request_id}</code></small></p>
-</main>
-</html>
-"""
+
+def field_of(head: RequestHead, name: bytes) -> bytes | None:
+    """Return a field's value, or None; of one that came several times, all, joined by commas (RFC 9110, 5.3).
+
+    `name` is lower case, and none of those that `http1` takes out (Host, Authorization, Cookie and framing).
+    """
+    values = [value_of(line) for line in head.lines if line.partition(b":")[0].lower() == name]
+    return b", ".join(values) if values else None
 
 
 def wants_page(head: RequestHead) -> bool:
-    """Tell whether a person's browser asks: a GET or HEAD that accepts HTML."""
-    if head.method not in {b"GET", b"HEAD"}:
-        return False
-    return any(line[:7].lower() == b"accept:" and b"text/html" in line.lower() for line in head.lines)
+    """Tell whether a person's browser asks: a GET or HEAD that wants HTML."""
+    return head.method in {b"GET", b"HEAD"} and prefers_html(field_of(head, b"accept") or b"")
 
 
-def page(status: int, title: str, message: str, request_id: str) -> bytes:
-    """Return the page. All four come from this program: nothing of the request is repeated in it."""
-    return _PAGE.format(status=status, title=title, message=message, request_id=request_id).encode()
+def is_navigation(head: RequestHead) -> bool:
+    """Tell whether a browser is on its way to a page, so that it may be led to a login.
+
+    A `fetch` or an image could make nothing of a form. Sec-Fetch-Mode says so where there is one; browsers without it are told by what they accept.
+    """
+    return wants_page(head) and field_of(head, b"sec-fetch-mode") in {None, b"navigate"}
+
+
+def pages_of(runtime: Runtime) -> Pages:
+    """Return the set of pages that is at work."""
+    return runtime.pages or BUILT_IN

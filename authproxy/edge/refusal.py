@@ -12,8 +12,9 @@ from http import HTTPStatus
 from typing import Final
 
 from authproxy.core.decision import Deny, Reason
+from authproxy.core.pages import Pages, Told
 from authproxy.edge.answer import status_line
-from authproxy.edge.page import LINES, PAGES, page, wants_page
+from authproxy.edge.page import BUILT_IN, wants_page
 from authproxy.http1.request import RequestHead
 
 
@@ -64,6 +65,7 @@ _MESSAGES: Final = {
     408: "The request took too long.",
     413: "The request's body is too large.",
     414: "The request's address is too long.",
+    415: "The body is of a type that is not read here.",
     417: "This expectation cannot be met.",
     421: "This server does not answer for that host.",
     429: "This is too much for now; please try again later.",
@@ -77,10 +79,25 @@ _MESSAGES: Final = {
 
 _NAMES: Final = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
+    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type", 417: "Expectation Failed",
     421: "Misdirected Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
+
+_HELP: Final = "whoever looks after the service."
+_AGAIN: Final = f"Try again in a moment; if it goes on, tell {_HELP}"
+# What a person is told, who may meet these while following a link: what happened, and what to do about it.
+_FOR_PEOPLE: Final = {
+    403: (
+        "You may not see this page",
+        f"It is not open to you, or not from where you are now. If you need it, ask {_HELP}",
+    ),
+    404: ("There is nothing here", "The address may be misspelt, or the page may have moved."),
+    421: ("This server does not answer for that host", "The address may be misspelt: check the host in it."),
+    502: ("The service did not answer as it should", f"This is not your fault. {_AGAIN}"),
+    503: ("The service is not available just now", f"This is not your fault. {_AGAIN}"),
+    504: ("The service took too long to answer", f"What you asked for may still be going on. {_AGAIN}"),
+}
 
 NO_CONTENT: Final = Refusal(status=204, reason="")
 """The answer to `OPTIONS *` (RFC 9110, 9.3.7)."""
@@ -143,10 +160,26 @@ def class_of(status: int) -> AnswerClass:
     return _CLASSES.get(status, fallback)
 
 
-def refusal_bytes(refusal: Refusal, head: RequestHead, request_id: bytes, *, close: bool, hsts: bytes | None) -> bytes:
+def told(status: int) -> Told | None:
+    """Return what a person is told of a status; None: no page is made of it."""
+    if status not in _FOR_PEOPLE:
+        return None
+    title, message = _FOR_PEOPLE[status]
+    may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR
+    return Told(status=status, phrase=_NAMES[status], title=title, message=message, may_pass=may_pass)
+
+
+def refusal_bytes(  # noqa: PLR0913  # all that an answer depends on
+    refusal: Refusal, head: RequestHead, request_id: bytes, *, close: bool, hsts: bytes | None, pages: Pages = BUILT_IN
+) -> bytes:
     """Return the whole response: a page for a person's browser, JSON for everybody else."""
     status = refusal.status
-    lines, body = _content(status, head, request_id.decode("ascii"))
+    page = told(status)
+    if page is not None and wants_page(head):
+        lines, body = pages.refused_page.lines, pages.refused(page, request_id.decode("ascii"))
+        lines += b"Content-Length: %d\r\n" % len(body)
+    else:
+        lines, body = _content(status, request_id.decode("ascii"))
     return b"".join((
         status_line(status),
         b"\r\nDate: %b\r\n" % formatdate(usegmt=True).encode(),
@@ -162,17 +195,12 @@ def refusal_bytes(refusal: Refusal, head: RequestHead, request_id: bytes, *, clo
     ))  # fmt: skip
 
 
-def _content(status: int, head: RequestHead, request_id: str) -> tuple[bytes, bytes]:
-    """Return the lines about the body, and the body."""
+def _content(status: int, request_id: str) -> tuple[bytes, bytes]:
+    """Return what a program gets: the lines about the body, and the body."""
     if status == HTTPStatus.NO_CONTENT:
         return b"", b""
     if status == HTTPStatus.PERMANENT_REDIRECT:
         return b"Content-Length: 0\r\n", b""
-    if status in PAGES and wants_page(head):
-        body = page(status, _NAMES[status], _MESSAGES[status], request_id)
-        lines = LINES
-    else:
-        text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id}
-        body = json.dumps(text).encode() + b"\n"
-        lines = b"Content-Type: application/json\r\n"
-    return lines + b"Content-Length: %d\r\n" % len(body), body
+    text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id}
+    body = json.dumps(text).encode() + b"\n"
+    return b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body), body

@@ -5,8 +5,11 @@ import re
 
 import pytest
 
+from authproxy.core.colour import Colour
 from authproxy.core.decision import Deny, Reason
+from authproxy.core.pages import Look, make_pages
 from authproxy.core.record import UserId
+from authproxy.edge.page import BUILT_IN, TEXTS
 from authproxy.edge.refusal import (
     NO_CONTENT,
     TOO_MANY_TUNNELS,
@@ -20,16 +23,17 @@ from authproxy.edge.refusal import (
     refuse_for_upstream,
     refuse_overload,
     refuse_unavailable,
+    told,
 )
 from tests.edge.made import head
 
 CLASSES = {
-    "unauthenticated": {401}, "forbidden": {403}, "bad-request": {400, 404, 405, 417, 421}, "unavailable": {500, 501, 503},
+    "unauthenticated": {401}, "forbidden": {403}, "bad-request": {400, 404, 405, 415, 417, 421}, "unavailable": {500, 501, 503},
     "limit": {408, 413, 414, 429, 431}, "upstream": {502, 504}, "own-page": {204, 308},
 }  # fmt: skip
 PHRASES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
-    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 417: "Expectation Failed",
+    408: "Request Timeout", 413: "Content Too Large", 414: "URI Too Long", 415: "Unsupported Media Type", 417: "Expectation Failed",
     421: "Misdirected Request", 429: "Too Many Requests", 431: "Request Header Fields Too Large", 500: "Internal Server Error",
     501: "Not Implemented", 502: "Bad Gateway", 503: "Service Unavailable", 504: "Gateway Timeout",
 }  # fmt: skip
@@ -37,9 +41,9 @@ ID = b"0123abc"
 BROWSER = b"Accept: text/html,*/*"
 
 
-def answered(refusal, *lines, start=b"GET / HTTP/1.1", close=False, hsts=None):
+def answered(refusal, *lines, start=b"GET / HTTP/1.1", close=False, hsts=None, pages=BUILT_IN):
     """Status line, field lines and body."""
-    raw = refusal_bytes(refusal, head(*lines, start=start), ID, close=close, hsts=hsts)
+    raw = refusal_bytes(refusal, head(*lines, start=start), ID, close=close, hsts=hsts, pages=pages)
     block, end, body = raw.partition(b"\r\n\r\n")
     assert end
     first, *fields = block.split(b"\r\n")
@@ -62,7 +66,7 @@ def test_a_program_gets_json(status, close):
         Refusal(status=status, reason="secret-reason", detail="secret detail", lines=b"X-More: 1\r\n", user="u"),
         close=close,
     )
-    told = json.loads(body)
+    said = json.loads(body)
 
     assert first.startswith(b"HTTP/1.1 %d " % status)
     assert dateless(fields) == [
@@ -71,8 +75,8 @@ def test_a_program_gets_json(status, close):
         b"X-Authproxy-Response: %b; id=0123abc" % class_of(status).value.encode(), b"X-Request-Id: 0123abc",
         *([b"Connection: close"] if close else []),
     ]  # fmt: skip
-    assert (told["error"], told["request_id"]) == (PHRASES[status], "0123abc")
-    assert told["message"][-1] == "."
+    assert (said["error"], said["request_id"]) == (PHRASES[status], "0123abc")
+    assert said["message"][-1] == "."
     assert b"secret" not in body
     assert body.endswith(b"}\n")
 
@@ -103,6 +107,34 @@ def test_a_person_gets_a_page_where_a_person_may_come(status, start):
         assert str(status).encode() in body
         csp = next(field for field in fields if field.startswith(b"Content-Security-Policy: "))
         assert b"default-src 'none'" in csp
+
+
+def test_a_page_has_the_look_that_is_configured():
+    """Its name, and the policy that allows its own style by hash and no script."""
+    own = make_pages(TEXTS, Look(name="Example Water Works", accent=Colour(1, 2, 3)))
+
+    _, fields, body = answered(Refusal(status=404, reason=""), BROWSER, pages=own)
+
+    assert b"Example Water Works" in body
+    assert b"--accent: #010203" in body
+    csp = next(field for field in fields if field.startswith(b"Content-Security-Policy: "))
+    assert b"style-src 'sha256-" in csp
+    assert b"script" not in csp
+    assert b"unsafe" not in csp
+    assert csp not in answered(Refusal(status=404, reason=""), BROWSER)[1]
+
+
+def test_a_person_is_told_what_to_do():
+    """In words of its own for every status that has a page."""
+    pages = [told(status) for status in range(200, 600)]
+    texts = [text for one in pages if one is not None for text in (one.title, one.message)]
+
+    assert {one.status for one in pages if one is not None} == {403, 404, 421, 502, 503, 504}
+    assert all(
+        one.phrase == PHRASES[one.status] and one.may_pass is (one.status >= 500) for one in pages if one is not None
+    )
+    assert len({one.title for one in pages if one is not None}) == 6
+    assert all(text for text in texts)
 
 
 def test_a_head_is_answered_with_the_length_of_what_a_get_would_get():
