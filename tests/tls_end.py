@@ -33,6 +33,14 @@ class TlsEnd:
 
     def shake(self) -> Self:
         """Shake hands."""
+        try:
+            self._shake()
+        except BaseException:
+            self.close()
+            raise
+        return self
+
+    def _shake(self) -> None:
         while True:
             try:
                 self.tls.do_handshake()
@@ -41,7 +49,7 @@ class TlsEnd:
                 self._fill()
             else:
                 self._flush()
-                return self
+                return
 
     def send(self, data: bytes) -> None:
         self.tls.write(data)

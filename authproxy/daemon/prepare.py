@@ -21,6 +21,7 @@ from authproxy.daemon.material import (
     read_truststores,
     server_contexts,
 )
+from authproxy.daemon.tunnels import notes_of
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
@@ -75,6 +76,7 @@ class Inputs:
 def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
     """Read the keys and the trust that a configuration names; raises ConfigError."""
     sources = open_sources(loaded, workshop.environ)
+    sources.notes.extend(notes_of(loaded))
     old = before.material.keystores if before is not None else {}
     return Inputs(
         sources=sources,

@@ -13,7 +13,7 @@ from authproxy.daemon import log
 from authproxy.door.acceptor import Factory
 from authproxy.edge.services import Services
 from authproxy.runtime import ProxyHeader, TunnelPlan, Way
-from authproxy.settings import Settings
+from authproxy.settings import Loaded, Settings
 from authproxy.settings.addresses import UnixSocket
 from authproxy.settings.listeners import Listener
 from authproxy.tunnel.ended import Ended
@@ -38,6 +38,16 @@ def plan_of(settings: Settings, listener: Listener) -> TunnelPlan | None:
         half_close=times.half_close.total_seconds(),
         life=None if times.life is None else times.life.total_seconds(),
     )
+
+
+def notes_of(loaded: Loaded) -> list[str]:
+    """Return a line for each listener of mode tcp that asks nobody who he is: the target had better do so."""
+    return [
+        f"{loaded.where('listeners', name)}: asks for no client certificate: whoever reaches it reaches its target "
+        "(client_certificates: {mode: required})"
+        for name, listener in loaded.settings.listeners.items()
+        if listener.mode == "tcp" and listener.client_certificates.mode != "required"
+    ]
 
 
 def tunnels(services: Services, listener: str, stats: TunnelStats) -> Factory:

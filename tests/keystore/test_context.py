@@ -17,6 +17,7 @@ from authproxy.keystore import (
     Truststore,
     client_context,
     server_context,
+    tunnel_context,
 )
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
@@ -298,3 +299,16 @@ def test_key_that_does_not_match_is_refused(server, client):
     """OpenSSL has the last word, as a problem of material."""
     with pytest.raises(MaterialError, match=r"main.pem: openssl does not accept the certificate: KEY_VALUES_MISMATCH"):
         server_context(replace(server.keystore(), key=client.key), minimum=V12)
+
+
+def test_a_tunnel_speaks_tls_1_3_and_says_of_nothing_what_it_is(server, client, root, shake):
+    """No ALPN, no 1.2; the chain is verified in any case, names only if wished."""
+    for names in (True, False):
+        context = tunnel_context(trust(root), client.keystore(), names=names)
+        ends = shake(server_context(server.keystore(), minimum=V12), context)
+        assert ends.client.version() == "TLSv1.3"
+        assert ends.client.selected_alpn_protocol() is None
+        assert context.verify_mode is ssl.CERT_REQUIRED
+        assert context.check_hostname is names
+        with pytest.raises(ssl.SSLError):
+            shake(only(server_context(server.keystore(), minimum=V12), V12), context)

@@ -313,6 +313,72 @@ def test_a_keystore_without_a_root_needs_a_truststore(lane):
     assert "holds no root certificate to trust clients by (name a truststore, or use a keys file)" in running.stderr()
 
 
+@pytest.mark.parametrize("why", ["allow", "deny"])
+def test_who_is_refused_at_the_gate_reaches_nobody(lane, why):
+    """A clean end after the handshake, a line with the reason, and not even a connection for the target."""
+    house = lane.house
+    if why == "allow":
+        lane.listener["client_certificates"]["allow"] = [{"cn": "somebody else"}]
+    else:
+        der = lane.client.certificate.public_bytes(Encoding.DER)
+        house.put("denied.txt", hashlib.sha256(der).hexdigest() + "\n")
+        house.config["truststores"]["clients"] = {"file": "ca.pem", "deny": "denied.txt"}
+        lane.listener["client_certificates"]["trust"] = "clients"
+    running = lane.start()
+    with lane.connect() as client:
+        assert client.rest() == (0, "notify")
+    reason = {"allow": "certificate-not-allowed", "deny": "certificate-denied"}[why]
+
+    assert running.told("handshake.refused", listener="repl", reason=reason)
+    assert not select.select([lane.target.listening], [], [], 0)[0]
+
+
+def test_who_is_allowed_passes_until_a_reload_says_otherwise(lane, until):
+    """`allow` is looked at again, for those who are in too."""
+    rules = lane.listener["client_certificates"]
+    rules["allow"] = [{"cn": "somebody"}]
+    running = lane.start()
+    client, service = lane.pair()
+    with client, service:
+        client.send(b"x")
+        assert read(service, 1) == b"x"
+        rules["allow"] = [{"cn": "another"}]
+        lane.house.save()
+        running.reload()
+        assert rest(service) == (b"", "reset")
+
+    assert lane.line(until)["reason"] == "revoked"
+    assert running.told("connection.revoked", listener="repl", reason="certificate-not-allowed")
+
+
+def test_a_listener_that_asks_for_no_certificate_is_noted(lane):
+    """It is let through, and every start says so."""
+    lane.listener["client_certificates"] = {"mode": "none"}
+    running = lane.start()
+    (noted,) = [line for line in running.events("config.noted") if "listeners.repl" in line["note"]]
+    lane.context = lane.house.trusting()
+    client, service = lane.pair()
+    with client, service:
+        service.sendall(b"greeting")
+        assert client.read(8) == b"greeting"
+
+    assert "asks for no client certificate: whoever reaches it reaches its target" in noted["note"]
+
+
+def test_one_too_many_is_told_by_a_clean_end(lane, until):
+    """And the target hears nothing of it."""
+    lane.house.config["limits"] = {"connections": 8, "connections_per_source": 100}
+    lane.start()
+    pairs = [lane.pair() for _ in range(8)]
+    with lane.connect() as late:
+        assert late.rest() == (0, "notify")
+    assert lane.line(until)["reason"] == "too-many-connections"
+    for end in (end for pair in pairs for end in pair):
+        end.close()
+
+    assert not select.select([lane.target.listening], [], [], 0)[0]
+
+
 # ---------------------------------------------------------------- the PROXY protocol
 
 

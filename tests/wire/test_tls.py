@@ -8,6 +8,7 @@ import ssl
 import pytest
 from typing_extensions import override
 
+from authproxy.wire.handshake import Unnamed
 from authproxy.wire.shake import shake_hands
 from authproxy.wire.tls import TlsTransport
 from tests.wire.ends import PATIENCE, Recorder, connected, make_material, reset, tls_ends, tls_peer
@@ -595,6 +596,39 @@ def test_a_client_side_must_name_whom_it_wants(run, material, version, name):
             TlsTransport(loop, ours, context, lambda *_: None, server_name=name or "")
         ours.close()
         theirs.close()
+
+    run(scene())
+
+
+@pytest.mark.parametrize("name", ["", "nobody.test"])
+def test_a_client_side_may_say_that_names_do_not_count(run, material, version, name):
+    """Then the chain alone is verified, and the name is asked for all the same."""
+
+    async def scene():
+        ours, theirs = connected()
+        loop, asked = asyncio.get_running_loop(), []
+        server = material.server_side(version)
+        server.sni_callback = lambda _, name, __: asked.append(name)
+        context = material.client_side(version)
+        context.check_hostname = False
+        TlsTransport(loop, theirs, server, lambda made, _: made.abort()).shake()
+        transport = await shake_hands(loop, ours, context, Unnamed(name))
+        transport.abort()
+
+        assert asked == [name or None]
+
+    run(scene())
+
+
+def test_a_context_that_looks_at_names_goes_on_looking(run, material, version):
+    """Whoever says that names do not count does not overrule it."""
+
+    async def scene():
+        ours, theirs = connected()
+        loop = asyncio.get_running_loop()
+        TlsTransport(loop, theirs, material.server_side(version), lambda *_: None).shake()
+        with pytest.raises(ssl.SSLCertVerificationError):
+            await shake_hands(loop, ours, material.client_side(version), Unnamed("nobody.test"))
 
     run(scene())
 
