@@ -33,7 +33,7 @@ BREAKS: Final[dict[str, Break]] = {
     "decided on the once-decoded path, by whole segments": Break(
         "edge/gate.py", "decoded, unusual = path\n", "unusual = path.unusual\n"
     ),
-    "the client's bytes are forwarded": Break("edge/forward.py", "target = head.target\n", "target = head.target.lower()\n"),
+    "the client's bytes are forwarded": Break("edge/forward.py", "target = head.target\n", 'target = head.target.replace(b"%", b"%25")\n'),
     "field line": Break("http1/request.py", "if block.translate(None, PLAIN) != ENDS[fields]:", "if False:"),
     "head 32 KiB, line 8190, 100 fields": Break("http1/request.py", "if len(lines) - 1 > limits.fields or (", "if ("),
     "Host": Break("http1/request.py", "if host not in _GOOD_HOSTS and not _is_host(host):", "if False:"),

@@ -83,4 +83,13 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): 1+1 (2)",
         ],
     },
+    "authproxy/http1/head.py": {
+        "both are set at once": [
+            "RequestHead.request_id: if self._all is None or self._shape is None or (not self._shape.request_id):: without self._all is None",
+            "RequestHead.request_id: if self._all is None or self._shape is None or (not self._shape.request_id):: without self._shape is None",
+            "RequestHead.forwarded: if self._all is None or self._shape is None:: And in self._all is None or self._shape is None",
+            "RequestHead.forwarded: if self._all is None or self._shape is None:: without self._all is None",
+            "RequestHead.forwarded: if self._all is None or self._shape is None:: without self._shape is None",
+        ],
+    },
 }
