@@ -46,8 +46,8 @@ _ADDRESS_KINDS: Final = frozenset({Source.URI, Source.SPIFFE, Source.DNS, Source
 _VISIBLE: Final = re.compile(r"[\x21-\x7e]+")
 _SPIFFE_SCHEME: Final = "spiffe:"
 # SPIFFE-ID, 2: lower-case trust domain, a path of whole segments without `.` and `..`, and nothing else.
-_SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]{1,255}(?:/(?!\.{1,2}(?:/|$))[A-Za-z0-9._-]+)+")
-_UUID: Final = re.compile(r"(?:urn:uuid:)?([0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12})")
+_SPIFFE: Final = re.compile(r"spiffe://[a-z0-9._-]+(?:/(?!\.\.?(?:/|$))[A-Za-z0-9._-]+)+")
+_UUID: Final = re.compile(r"(?:urn:uuid:)?[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}")
 _FINGERPRINT: Final = re.compile(r"[0-9a-f]{64}")
 
 OWN_IDS: Final = frozenset({Source.URI, Source.DNS, Source.CN})
@@ -60,12 +60,13 @@ def name_of(names: CertificateNames, sources: tuple[Source, ...]) -> ClientName 
         found = _found(names, source)
         if not found:
             continue
-        if len(found) > 1:
+        text, *others = found
+        if others:
             return Reason.CERTIFICATE_AMBIGUOUS
         if source is Source.SPIFFE and names.is_authority:
             # X509-SVID, 4.1: who signs for others is not one of them.
             return Reason.CERTIFICATE_NAME_REFUSED
-        return canonical(source, found[0]) or Reason.CERTIFICATE_NAME_REFUSED
+        return canonical(source, text) or Reason.CERTIFICATE_NAME_REFUSED
     return Reason.CERTIFICATE_UNNAMED
 
 
@@ -117,5 +118,4 @@ def user_of(name: ClientName, users: Users | None) -> UserId | None:
     """Return whose name it is; without a map the name must be a user id itself, bare or as `urn:uuid:`."""
     if users is not None:
         return users.get(name)
-    found = _UUID.fullmatch(name.text) if name.source in OWN_IDS else None
-    return None if found is None else UserId(UUID(found[1]).bytes)
+    return UserId(UUID(name.text).bytes) if _UUID.fullmatch(name.text) else None

@@ -33,6 +33,33 @@ def test_the_first_kind_that_the_certificate_has_decides():
     assert name_of(shown, (Source.CN, Source.DNS)) == ClientName(Source.CN, "alice")
 
 
+@pytest.mark.parametrize(
+    ("source", "more"),
+    [
+        (Source.URI, {"uris": ("https://a.example/",)}),
+        (Source.DNS, {"dns": ("a.example",)}),
+        (Source.EMAIL, {"emails": ("a@a.example",)}),
+        (Source.CN, {"common_names": ("alice",)}),
+    ],
+)
+def test_each_kind_is_looked_for_in_its_place(source, more):
+    """And nowhere else."""
+    found = name_of(names(**more), (source,))
+
+    assert found == ClientName(source, next(iter(more.values()))[0])
+    assert (
+        name_of(names(**more), tuple(set(Source) - {source, Source.SPIFFE, Source.FINGERPRINT}))
+        is Reason.CERTIFICATE_UNNAMED
+    )
+
+
+def test_a_spiffe_id_is_a_uri_that_says_so():
+    """Alone in its certificate."""
+    shown = names(uris=("spiffe://example.org/a",), common_names=("alice",))
+
+    assert name_of(shown, (Source.SPIFFE, Source.CN)) == ClientName(Source.URI, "spiffe://example.org/a")
+
+
 def test_two_names_of_a_kind_are_nobodys():
     """Which of them would depend on the reader; a later kind does not help."""
     shown = names(uris=("https://a/", "https://b/"), common_names=("alice",))

@@ -116,3 +116,27 @@ def test_a_thousand_names_do_not_fill_the_line():
     assert len(element(many)) <= 4096
     assert [name for name, _ in pairs if name == "Subject"] == []
     assert [value for name, value in pairs if name == "DNS"][-1].endswith(".example.org")
+
+
+def test_the_line_is_4096_bytes_at_most():
+    """Both sides of the boundary; what comes behind a name without room is left out too."""
+    used = len(element(names())) + len(";DNS=")
+    fits, too_long = "a" * (4095 - used), "a" * (4096 - used)
+
+    assert element(names(dns=(fits,))).endswith(b";DNS=" + fits.encode())
+    assert element(names(dns=(too_long, "b"))) == element(names())
+
+
+def test_a_subject_is_1024_bytes_at_most():
+    """As it is written: an escape counts whole."""
+    assert b"Subject" in element(names(subject="x" * 1024))
+    assert b"Subject" not in element(names(subject="x" * 1025))
+    assert b"Subject" in element(names(subject="x" * 1018 + "ü"))
+    assert b"Subject" not in element(names(subject="x" * 1019 + "ü"))
+
+
+def test_the_ends_of_visible_ascii_stay():
+    """What lies just beyond is escaped."""
+    assert element(names(uris=("!~",))).endswith(b";URI=!~")
+    assert element(names(uris=(" \x7f",))).endswith(b";URI=%20%7F")
+    assert b'Subject=" !~";' in element(names(subject=" !~", dns=("a",)))

@@ -138,6 +138,14 @@ def test_what_is_wrong_with_a_certificate_itself_is_403(reason, status):
     assert (answer.status, answer.reason, answer.detail) == (status, reason.value, "so it is")
 
 
+def test_a_mismatch_looks_like_a_bad_token():
+    """Byte for byte, and it counts among the failures of its source."""
+    (_, mismatch), (_, bad) = asked("and", GOOD, OTHER), asked("and", WRONG, USER)
+
+    assert mismatch.lines == bad.lines
+    assert b'error="invalid_token"' in mismatch.lines
+
+
 @pytest.mark.parametrize("how", ["token", "certificate", "or", "and"])
 def test_the_challenge_names_what_would_help(how):
     """A token where one counts, else a certificate."""
@@ -181,6 +189,13 @@ async def test_a_mismatch_is_seen_after_waiting_too():
 
 BY_TOKEN = Allow(RECORD, "api", "token", 3, None, "")
 BY_CERTIFICATE = Allow(RECORD, "api", "certificate", None, None, "")
+
+
+def test_nobody_holds_nothing():
+    """A stream that no credential opened is not judged by one."""
+    request = facts(head(), listener(), origin=origin(USER))
+
+    assert not still_admitted(replace(zone(), certificates=rules("or")), request, RECORD, NOW)
 
 
 @pytest.mark.parametrize(
