@@ -171,8 +171,10 @@ class Arrival:
             self._settle(transport)
         elif not self._is_over:
             if self._owner.answers_http and isinstance(error, ssl.SSLError) and error.reason in _FOREIGN:
-                # Nobody has read into the shared buffer since the bytes that OpenSSL has just failed at.
-                self._answer(self._first or bytes(BUFFER[:ENOUGH]))
+                # Nobody has read into the shared buffer since the bytes that OpenSSL has just failed at. Of what came
+                # in pieces it holds the last one only; but OpenSSL has seen them all, and knows the usual methods.
+                is_http = error.reason == "HTTP_REQUEST"
+                self._answer(b"GET /" if is_http else self._first or bytes(BUFFER[:ENOUGH]))
             self._is_over = True
             self._owner.failed(self, *_tell(error))
 
