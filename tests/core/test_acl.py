@@ -81,6 +81,7 @@ def test_two_common_names_are_none():
         ("spiffe://a/dev/*", "spiffe://a/dev/x/y", False),
         ("spiffe://a/dev/*", "spiffe://a/dev/..", False),
         ("spiffe://a/dev/*", "spiffe://a/dev/.", False),
+        ("spiffe://a/dev/*", "spiffe://a/dev/...", True),
         ("spiffe://a/dev/*", "spiffe://a/dev/%2e%2e", False),
         ("spiffe://a/dev/*", "spiffe://a/dev/x?y", False),
         ("spiffe://a/dev/*", "spiffe://a/dev/x#y", False),
@@ -109,7 +110,7 @@ def test_a_wildcard_is_a_segment(pattern, uri, expected):
 
 @pytest.mark.parametrize(
     "pattern",
-    ["", "x", "a:", ":x", "1:x", "spiffe://*/x", "spiffe://a*/x", "*://a", "a://b/**/c", "a://b/x*", "a://b/***", "a://b/ c", "a://b/ü", "*:x"],
+    ["", "x", "a:", ":x", "1:x", "spiffe://*/x", "spiffe://a*/x", "*://a", "a://b/**/c", "a://b/x*", "a://b/***", "a://b/ c", "a://b/\x07", "a://b/c\n", "a://b/ü", "*:x"],
 )  # fmt: skip
 def test_what_is_no_pattern_is_refused(pattern):
     """With the cure."""
