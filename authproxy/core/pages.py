@@ -18,7 +18,7 @@ REFUSED: Final = "refused.html"
 STYLE: Final = "style.css"
 SCRIPT: Final = "paste.js"
 FILES: Final = (SIGN_IN, SIGNED_OUT, REFUSED, STYLE, SCRIPT)
-"""What a set is made of; an operator's directory may hold any of them instead."""
+"""What a set is made of."""
 
 _BLUE: Final = Colour(0x1B, 0x5E, 0x9E)
 _LIGHT_BLUE: Final = Colour(0x7C, 0xB7, 0xF7)
@@ -114,26 +114,39 @@ def make_pages(texts: Mapping[str, str], look: Look) -> Pages:
     """Return the set that these texts make, by the names in `FILES`.
 
     Raises:
-        TemplateError: with the file's name, the line and what is wrong.
+        TemplateError: the line, and what is wrong.
     """
-    colours = {
-        "accent": str(look.accent), "on_accent": str(look.accent.text),
-        "accent_dark": str(look.accent_dark), "on_accent_dark": str(look.accent_dark.text),
-        "icon": str(look.accent)[1:],
-    }  # fmt: skip
-    fixed = colours | {"style": put_in(texts[STYLE], colours), "script": texts[SCRIPT]}
+    fixed = _fixed(texts, look)
     made = {name: _page(name, texts[name], fixed) for name in _GAPS}
     return Pages(
         look=look, sign_in_page=made[SIGN_IN], signed_out_page=made[SIGNED_OUT], refused_page=made[REFUSED]
     )  # fmt: skip
 
 
+def check_template(name: str, texts: Mapping[str, str], look: Look) -> None:
+    """Raise TemplateError, with the line of a template and what is wrong, when this one of the texts cannot be used."""
+    if name in _GAPS:
+        _page(name, texts[name], _fixed(texts, look))
+    elif name == STYLE:
+        try:
+            Template("<style>{{style}}</style>", _fixed(texts, look), ())
+        except TemplateError as error:
+            # The line is that of the element, not of what it holds.
+            raise TemplateError(str(error).partition(": ")[2]) from None
+
+
+def _fixed(texts: Mapping[str, str], look: Look) -> dict[str, str]:
+    colours = {
+        "accent": str(look.accent), "on_accent": str(look.accent.text),
+        "accent_dark": str(look.accent_dark), "on_accent_dark": str(look.accent_dark.text),
+        "icon": str(look.accent)[1:],
+    }  # fmt: skip
+    return colours | {"style": put_in(texts[STYLE], colours), "script": texts[SCRIPT]}
+
+
 def _page(name: str, text: str, fixed: Mapping[str, str]) -> Page:
     gaps, needed = _GAPS[name]
-    try:
-        template = Template(text, fixed, gaps, needed)
-    except TemplateError as error:
-        raise TemplateError(f"{name}: {error}") from None
+    template = Template(text, fixed, gaps, needed)
     lines = (
         "Content-Type: text/html; charset=utf-8\r\n"
         f"Content-Security-Policy: {template.policy}\r\n"

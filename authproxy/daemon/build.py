@@ -14,6 +14,7 @@ from authproxy.core.route import Pattern, RouteTable
 from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
+from authproxy.daemon.pages import pages_of
 from authproxy.daemon.tunnels import plan_of
 from authproxy.daemon.upstreams import health_check, tell
 from authproxy.daemon.zones import zone_of
@@ -99,6 +100,7 @@ def build(parts: Parts, generation: int) -> Built:
         failures_per_minute=_cap(settings.limits.failures_per_minute),
         tunnels_per_user=_cap(settings.limits.websockets_per_user),
         trusted=settings.trusted_proxies,
+        pages=pages_of(parts.sources),
     )
     return Built(runtime=runtime, upstreams=upstreams)
 

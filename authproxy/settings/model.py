@@ -10,6 +10,7 @@ from pydantic_core import core_schema
 from authproxy.options import LocalPath, Options, Whole
 from authproxy.settings.addresses import Cidr, ControlSocket, UnixSocket
 from authproxy.settings.listeners import Keystore, Listener, Truststore
+from authproxy.settings.pages import Pages
 from authproxy.settings.routes import Route
 from authproxy.settings.section import Section
 from authproxy.settings.service import Identity, Limits, Logging, Ops, Reload, Timeouts
@@ -54,6 +55,8 @@ class Settings(Section):
     """Which request goes where; the order means nothing; at least one."""
     identity: Identity = Identity()
     """What upstreams are told about the caller."""
+    pages: Pages = Pages()
+    """How the pages look that people are shown."""
     trusted_proxies: tuple[Cidr, ...] = ()
     """Networks whose `X-Forwarded-*` and `Forwarded` are believed."""
     limits: Limits = Limits()

@@ -3,7 +3,18 @@
 import pytest
 
 from authproxy.core.colour import Colour
-from authproxy.core.pages import FILES, REFUSED, SIGN_IN, SIGNED_OUT, STYLE, Look, SignInProblem, Told, make_pages
+from authproxy.core.pages import (
+    FILES,
+    REFUSED,
+    SIGN_IN,
+    SIGNED_OUT,
+    STYLE,
+    Look,
+    SignInProblem,
+    Told,
+    check_template,
+    make_pages,
+)
 from authproxy.core.template import TemplateError
 
 TEXTS = {
@@ -70,9 +81,21 @@ def test_lines_say_type_and_policy():
 
 
 @pytest.mark.parametrize("name", [SIGN_IN, SIGNED_OUT, REFUSED])
-def test_a_mistake_names_its_file(name):
-    """And the line, and what is missing."""
-    with pytest.raises(TemplateError, match=f"^{name}: line 1: {{{{.*}}}} is missing"):
-        make_pages(TEXTS | {name: "<p>mine</p>"}, Look())
-    with pytest.raises(TemplateError, match=f"^{name}: line 2: {{{{nonsense}}}}"):
-        make_pages(TEXTS | {name: TEXTS[name] + "\n{{nonsense}}"}, Look())
+@pytest.mark.parametrize(
+    "use", [lambda _, texts: make_pages(texts, Look()), lambda name, texts: check_template(name, texts, Look())]
+)
+def test_a_mistake_is_told_with_its_line(name, use):
+    """And what is missing."""
+    with pytest.raises(TemplateError, match=r"^line 1: \{\{.*\}\} is missing"):
+        use(name, TEXTS | {name: "<p>mine</p>"})
+    with pytest.raises(TemplateError, match=r"^line 2: \{\{nonsense\}\}"):
+        use(name, TEXTS | {name: TEXTS[name] + "\n{{nonsense}}"})
+    use(name, TEXTS)
+
+
+def test_a_stylesheet_is_checked_too():
+    """It must stay within its element, and knows the colours alone."""
+    check_template(STYLE, TEXTS, Look())
+    for wrong in ("</style >", "a{color:{{title}}}", "<!--"):
+        with pytest.raises(TemplateError):
+            check_template(STYLE, TEXTS | {STYLE: wrong}, Look())

@@ -244,7 +244,7 @@ KEYS += " client_certificates trust sni of x <a> [b listeners"
 SECTIONS = (
     "version include keystores truststores listeners catalogs zones upstreams routes identity trusted_proxies limits"
 )
-SECTIONS += " timeouts workers ops logging sessions listner <z>"
+SECTIONS += " pages timeouts workers ops logging sessions listner <z>"
 trees = st.recursive(
     leaves,
     lambda inner: st.one_of(

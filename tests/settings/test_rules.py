@@ -815,3 +815,29 @@ def test_a_cap_is_a_number_or_off(problems, load_text, key, value, good):
     wrong = f"limits.{key}: must be off, or a whole number between 1 and 1000000"
 
     assert told(problems, "limits", f"{{{key}: {value}}}") == ([] if good else [wrong])
+
+
+COLOUR = 'must be a colour such as "#1b5e9e", in quotes: a bare # begins a comment'
+
+
+@pytest.mark.parametrize(
+    ("value", "line"),
+    [
+        (
+            '{name: "Example Water Works", accent: "#1b5e9e", accent_dark: "#F5B301", style: a.css, refused: a.html}',
+            None,
+        ),
+        ("{}", None),
+        ("{name: " + "x" * 80 + "}", None),
+        ("{name: " + "x" * 81 + "}", "pages.name: must be one line of at most 80 characters"),
+        ('{name: "a\\nb"}', "pages.name: must be one line of at most 80 characters"),
+        ("{accent: }", f"pages.accent: {COLOUR}"),
+        ("{accent: red}", f"pages.accent: {COLOUR}"),
+        ('{accent_dark: "#fff"}', f"pages.accent_dark: {COLOUR}"),
+        ("{accent: 123456}", f"pages.accent: {COLOUR}"),
+        ("{sign_in: a.html}", "pages.sign_in: is not available in this version"),
+    ],
+)
+def test_pages(problems, value, line):
+    """Text that fits a line, colours that cannot be anything else in a stylesheet."""
+    assert told(problems, "pages", value) == ([line] if line else [])
