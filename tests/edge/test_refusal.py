@@ -11,6 +11,7 @@ from authproxy.core.pages import Look, make_pages
 from authproxy.core.record import UserId
 from authproxy.edge.page import BUILT_IN, TEXTS
 from authproxy.edge.refusal import (
+    MISDIRECTED,
     NO_CONTENT,
     TOO_MANY_TUNNELS,
     AnswerClass,
@@ -202,6 +203,16 @@ def test_the_challenge_says_invalid_only_of_what_was_shown():
     )  # fmt: skip
 
 
+def test_where_no_token_helps_the_challenge_is_for_a_certificate():
+    """A 401 needs one (RFC 9110, 15.5.2); nothing depends on Authorization there."""
+    deny = Deny(Reason.NO_CERTIFICATE, presented=True, user_id=USER, detail="why")
+
+    assert refuse_credential("api", deny, "u", tokens=False) == Refusal(
+        status=401, reason="no-certificate", detail="why", user="u",
+        lines=b'WWW-Authenticate: ClientCertificate realm="api"\r\n',
+    )  # fmt: skip
+
+
 def test_too_many_failures_say_when_to_come_back():
     """And nothing of the credential."""
     assert refuse_failures(Deny(Reason.TOKEN_MISMATCH, presented=True), 7, "u") == Refusal(
@@ -215,6 +226,7 @@ def test_each_failure_has_its_refusal():
     again = b"Retry-After: 1\r\n"
 
     assert refuse_access(Reason.NOT_ALLOWED, "u") == Refusal(status=403, reason="not-allowed", user="u")
+    assert Refusal(status=421, reason="other-server-name") == MISDIRECTED
     assert Refusal(status=503, reason="too-many-websockets", lines=again) == TOO_MANY_TUNNELS
     assert refuse_unavailable("a", "b") == Refusal(status=503, reason="a", detail="b", lines=again)
     assert refuse_overload() == Refusal(status=503, reason="too-many-connections", lines=again, close=True)

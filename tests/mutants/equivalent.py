@@ -92,4 +92,17 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "RequestHead.forwarded: if self._all is None or self._shape is None:: without self._shape is None",
         ],
     },
+    "authproxy/core/decision.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "ask: if parts is not None:: if False for parts is not None"
+        ],
+        "nothing matches where there is no record": [
+            "judge: if matched is None or record is None:: without record is None"
+        ],
+    },
+    "authproxy/edge/refusal.py": {
+        "no page is made of a 500": [
+            "told: may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR: Gt in status >= HTTPStatus.INTERNAL_SERVER_ERROR",
+        ],
+    },
 }
