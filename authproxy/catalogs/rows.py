@@ -12,9 +12,9 @@ from datetime import UTC, datetime
 from typing import Annotated, Final, Self
 from uuid import UUID
 
-from pydantic import PlainValidator, ValidationError, WithJsonSchema, model_validator
+from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema, model_validator
 
-from authproxy.core.record import TokenRecord, UserId
+from authproxy.core.record import TokenRecord, UserId, user_id_text
 from authproxy.core.token import MAX_ROTATION_VERSION
 from authproxy.options import Options
 
@@ -120,7 +120,10 @@ _OptionalTime = Annotated[
 class Row(Options):
     """One user's credential."""
 
-    user_id: Annotated[UserId, PlainValidator(parse_user_id), WithJsonSchema({"type": "string", "format": "uuid"})]
+    user_id: Annotated[
+        UserId, PlainValidator(parse_user_id), PlainSerializer(user_id_text),
+        WithJsonSchema({"type": "string", "format": "uuid"}),
+    ]  # fmt: skip
     """Whose row this is: a UUID."""
     zone: Annotated[str | None, PlainValidator(parse_zone), WithJsonSchema({"type": "string"})] = None
     """The only zone in which this row counts; by default it counts in every zone that asks this catalog."""

@@ -16,7 +16,7 @@ MASK = "(masked)"
 
 
 def effective_values(loaded: Loaded) -> dict[str, Shown]:
-    """Return the settings as plain values, as they could stand in a file; keys without a value are left out."""
+    """Return the settings as plain values, as they could stand in a file; keys without a value, and empty lists, are left out."""
     dumped: dict[str, Shown] = loaded.settings.model_dump(mode="json", warnings=False)
     shown = _keys_with_value(loaded.settings, dumped)
     # What was included is part of what is shown.
@@ -33,7 +33,7 @@ def effective(loaded: Loaded) -> str:
 
 def _keys_with_value(model: Options, dumped: dict[str, Shown]) -> dict[str, Shown]:
     held = {name: getattr(model, name) for name in type(model).model_fields}
-    return {name: _shown(one, dumped[name]) for name, one in held.items() if one is not None}
+    return {name: _shown(one, dumped[name]) for name, one in held.items() if one is not None and one != ()}
 
 
 def _shown(value: object, dumped: Shown) -> Shown:

@@ -20,6 +20,18 @@ def test_shows_the_effective_settings(run_authproxy, name):
     assert json.loads(as_json.stdout)["limits"]["head"] == "32KiB"
 
 
+@pytest.mark.parametrize("name", ["minimal.yaml", "authproxy.yaml", "two-zones.yaml"])
+def test_what_is_shown_is_a_configuration_that_means_the_same(run_authproxy, tmp_path, name):
+    """It can be kept, compared and used, but for what is masked."""
+    shown = run_authproxy("config", "show", "-c", CONFIG / name).stdout
+    again = tmp_path / "again.yaml"
+    again.write_text(shown)
+    done = run_authproxy("config", "show", "-c", again)
+
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == shown
+
+
 def test_a_value_from_the_environment_is_masked(run_authproxy, tmp_path):
     """Whoever is shown the output learns no secret."""
     text = (CONFIG / "minimal.yaml").read_text()

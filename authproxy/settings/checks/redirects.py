@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.listeners import Listener
 from authproxy.settings.model import Settings
+from authproxy.settings.peers import ClientCertificates
 from authproxy.settings.redirects import port_of, target_of
 from authproxy.settings.tree import Path
 
@@ -43,7 +44,7 @@ def _idle(here: Path, listener: Listener) -> Iterator[Finding]:
         ("keystore", listener.keystore is not None),
         ("sni", bool(listener.sni)),
         ("tls", listener.tls is not None),
-        ("client_certificates", "client_certificates" in listener.model_fields_set),
+        ("client_certificates", listener.client_certificates != ClientCertificates()),
         ("drop_unusual_names", listener.drop_unusual_names),
     ):
         if said:
