@@ -559,6 +559,10 @@ def test_identity_headers(problems, headers, line):
         ("{bind: metrics.internal:1}", "ops.bind: others can reach"),
         ("{bind: 0.0.0.0:8443, unsafe_open_ops: true}", "ops.bind: 0.0.0.0:8443 is taken by listeners.public"),
         ("{bind: 127.0.0.1:1, keystore: x}", "ops.keystore: unknown keystore (known: main)"),
+        (
+            "{bind: 127.0.0.1:1, keystore: main, client_certificates: {mode: required, trust: ca, on_revoke: keep}}",
+            "ops.client_certificates.on_revoke: has no effect here: whoever asks is judged at every request",
+        ),
         ("{bind: [127.0.0.1:1]}", "ops.bind: must be host:port"),
         ("{}", "ops.bind: is needed"),
     ],
