@@ -56,9 +56,10 @@ async def reach(remote: Remote) -> TlsTransport:
         wire = await dial(remote.way, remote.limit)
     except NoWay as error:
         raise NoRemote(str(error), refused=False) from error
-    for option, value in ((socket.SO_KEEPALIVE, 1), *_KEEPALIVE):
-        level = socket.SOL_SOCKET if option == socket.SO_KEEPALIVE else socket.IPPROTO_TCP
-        wire.setsockopt(level, option, value)
+    if not remote.way.unix:
+        wire.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _KEEPALIVE:
+            wire.setsockopt(socket.IPPROTO_TCP, option, value)
     try:
         async with asyncio.timeout(remote.limit):
             loop = asyncio.get_running_loop()

@@ -3,6 +3,7 @@
 import asyncio
 import contextlib
 import hashlib
+import socket
 
 from typing_extensions import override
 
@@ -76,13 +77,13 @@ class Tunnel(Course):
 
     async def _reach(self, plan: TunnelPlan) -> None:
         try:
-            wire = await dial(plan.way, plan.connect)
+            self._meet(plan, await dial(plan.way, plan.connect))
         except NoWay as error:
             self.dismiss(End.LATE if error.late else End.UNREACHABLE, str(error))
-            return
         except Exception as error:  # noqa: BLE001  # the client must not wait for ever
             self.crash(error)
-            return
+
+    def _meet(self, plan: TunnelPlan, wire: socket.socket) -> None:
         client = self.client.transport
         if client is None or not self.is_busy:
             wire.close()

@@ -429,6 +429,20 @@ def test_it_can_listen_on_a_unix_socket(lane, usual, connect, tmp_path):
     assert not path.exists()
 
 
+def test_the_remote_may_be_a_unix_socket(lane, connect, tmp_path):
+    """One that another program carries on, or of a listener on the same machine."""
+    path = tmp_path / "tls.sock"
+    lane.listener["bind"] = f"unix:{path}"
+    lane.start()
+    local = connect(
+        "--keys", "client.keys", "--remote", f"unix:{path}", "--server-name", "localhost", "--no-probe"
+    ).ready()
+    with local.dial() as wire:
+        wire.sendall(b"x")
+        with lane.target.accept() as service:
+            assert read(service, 1) == b"x"
+
+
 @pytest.mark.parametrize(
     ("options", "code", "line"),
     [
