@@ -9,12 +9,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum, unique
 
-from typing_extensions import override
-
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source, Users
 from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.pages import Pages
+from authproxy.core.place import Place
 from authproxy.core.route import RouteTable
 from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import RouteStats
@@ -179,27 +178,10 @@ class ProxyHeader(Enum):
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Way:
-    """Where a tunnel leads: a host and a port, or a Unix socket."""
-
-    host: str = ""
-    """A name or an address."""
-    port: int = 0
-    unix: str = ""
-    """A path; empty for TCP."""
-
-    @override
-    def __str__(self) -> str:
-        if self.unix:
-            return f"unix:{self.unix}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
 class TunnelPlan:
     """What a listener of mode tcp does with a connection; times in seconds."""
 
-    way: Way
+    way: Place
     header: ProxyHeader = ProxyHeader.NONE
     connect: float = 3.0
     idle: float = 600.0

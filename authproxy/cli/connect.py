@@ -11,7 +11,7 @@ from authproxy.cli.connect_wishes import Wishes
 from authproxy.cli.port_file import PortFile
 
 if TYPE_CHECKING:
-    from authproxy.door.sockets import Bind
+    from authproxy.core.place import Place
     from authproxy.settings.addresses import Address
 
 T = TypeVar("T")
@@ -121,17 +121,17 @@ def command(**wishes: Unpack[Wishes]) -> None:
             place.withdraw()
 
 
-def _bind(wishes: Wishes) -> "Bind":
-    from authproxy.door.sockets import Bind
+def _bind(wishes: Wishes) -> "Place":
+    from authproxy.core.place import Place
     from authproxy.settings.addresses import UnixSocket
 
     listen = wishes["listen"]
     if isinstance(listen, UnixSocket):
         if wishes["port_file"] is not None:
             raise click.UsageError("a unix socket has no port: leave --port-file away")
-        return Bind(unix=listen.path)
+        return Place(unix=listen.path)
     if not (listen.is_loopback or wishes["allow_remote"]):
         raise click.UsageError(
             f"{listen}: others could reach it and use these keys: listen on 127.0.0.1, or add --allow-remote"
         )
-    return Bind(host="127.0.0.1" if listen.host == "localhost" else listen.host, port=listen.port)
+    return Place(host="127.0.0.1" if listen.host == "localhost" else listen.host, port=listen.port)

@@ -9,6 +9,7 @@ import click
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.cli.connect_wishes import Wishes
+from authproxy.core.place import Place
 from authproxy.core.secret import Secret
 from authproxy.errors import ConfigError, MaterialError, SecretError
 from authproxy.keystore import (
@@ -25,7 +26,6 @@ from authproxy.keystore import (
 from authproxy.keystore.pins import pin_of
 from authproxy.keystore.reading import read, refuse_if_exposed
 from authproxy.keystore.stores import Opening
-from authproxy.runtime import Way
 from authproxy.settings.addresses import Address, UnixSocket
 from authproxy.tunnel.remote import Remote
 from authproxy.wire.handshake import Unnamed
@@ -56,8 +56,8 @@ def remote_of(wishes: Wishes) -> Remote:
     )  # fmt: skip
 
 
-def _way(address: Address) -> Way:
-    return Way(unix=address.path) if isinstance(address, UnixSocket) else Way(host=address.host, port=address.port)
+def _way(address: Address) -> Place:
+    return Place(unix=address.path) if isinstance(address, UnixSocket) else Place(host=address.host, port=address.port)
 
 
 def _keystore(wishes: Wishes) -> Keystore:

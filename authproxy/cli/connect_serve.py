@@ -15,9 +15,10 @@ import uvloop
 
 from authproxy.cli.connect_wishes import Wishes
 from authproxy.cli.port_file import PortFile
+from authproxy.core.place import Place
 from authproxy.daemon.process import fill_standard_descriptors, harden, raise_descriptor_limit
 from authproxy.daemon.tasks import Tasks
-from authproxy.door.sockets import Bind, listen
+from authproxy.door.sockets import listen
 from authproxy.errors import AuthproxyError, DependencyError
 from authproxy.settings.addresses import Tcp
 from authproxy.tunnel.errand import Desk, Forwarder
@@ -29,7 +30,7 @@ _SPARE: Final = 64
 _utc_now = partial(datetime.now, UTC)  # noqa: TID251
 
 
-def run(remote: Remote, bind: Bind, place: PortFile | None, wishes: Wishes) -> None:
+def run(remote: Remote, bind: Place, place: PortFile | None, wishes: Wishes) -> None:
     """Carry connections to the remote until Ctrl-C or SIGTERM.
 
     Raises:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 
 from authproxy import events
+from authproxy.core.place import Place
 from authproxy.daemon import log
 from authproxy.daemon.ops import describe
 from authproxy.daemon.outcome import Outcome
@@ -21,7 +22,7 @@ from authproxy.daemon.reloader import Reloader
 from authproxy.daemon.state import make_state
 from authproxy.daemon.status import Stage
 from authproxy.door.local import identity, remove_unix
-from authproxy.door.sockets import Bind, listen
+from authproxy.door.sockets import listen
 from authproxy.errors import ConfigError, MaterialError
 
 if TYPE_CHECKING:
@@ -92,7 +93,7 @@ class Control:
         return None if address is None else Path(address.path)
 
     async def _open(self, path: Path) -> None:
-        listening = listen(Bind(unix=str(path)))
+        listening = listen(Place(unix=str(path)))
         application = web.Application(middlewares=[self._let_in])
         application.add_routes([web.post("/reload", self._reload), web.get("/status", self._status)])
         runner = web.AppRunner(application, access_log=None, handle_signals=False, shutdown_timeout=1)

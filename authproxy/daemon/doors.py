@@ -5,6 +5,7 @@ import socket
 from collections.abc import Callable, Mapping
 
 from authproxy import events
+from authproxy.core.place import Place
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.material import gather
@@ -13,7 +14,7 @@ from authproxy.daemon.tunnels import tunnels
 from authproxy.door.acceptor import Acceptor, Factory
 from authproxy.door.caps import TOO_MANY, TOO_MANY_OF_SOURCE, Caps
 from authproxy.door.contexts import Contexts
-from authproxy.door.sockets import Bind, listen
+from authproxy.door.sockets import listen
 from authproxy.edge.server import EdgeServer, OwnPage
 from authproxy.edge.services import Services
 from authproxy.keystore import PeerFault
@@ -31,12 +32,12 @@ _EVENTS = {
 }
 
 
-def bind_of(address: Address) -> Bind:
+def bind_of(address: Address) -> Place:
     """Return where to listen, as the door sees it."""
     if isinstance(address, UnixSocket):
-        return Bind(unix=address.path)
+        return Place(unix=address.path)
     host = {"localhost": "127.0.0.1"}.get(address.host, address.host)
-    return Bind(host=host, port=address.port)
+    return Place(host=host, port=address.port)
 
 
 class Doors:
@@ -50,18 +51,18 @@ class Doors:
         self._acceptors: dict[str, Acceptor] = {}
         self._modes: dict[str, str] = {}
         """What kind of connections each makes."""
-        self._sockets: dict[tuple[str, Bind], socket.socket] = {}
+        self._sockets: dict[tuple[str, Place], socket.socket] = {}
         self._next_line = 0.0
         self.caps = Caps()
         """Of all listeners together."""
 
-    def open_new(self, loaded: Loaded) -> dict[tuple[str, Bind], socket.socket]:
+    def open_new(self, loaded: Loaded) -> dict[tuple[str, Place], socket.socket]:
         """Return sockets for every `bind` that is not open yet; nothing accepts on them so far.
 
         Raises:
             ConfigError: an address cannot be had; those already opened are closed again.
         """
-        opened: dict[tuple[str, Bind], socket.socket] = {}
+        opened: dict[tuple[str, Place], socket.socket] = {}
         held = {bind for _, bind in self._sockets}
 
         def open_all(name: str) -> None:
@@ -84,7 +85,7 @@ class Doors:
         return opened
 
     def apply(
-        self, loaded: Loaded, contexts: Mapping[str, Contexts], opened: Mapping[tuple[str, Bind], socket.socket]
+        self, loaded: Loaded, contexts: Mapping[str, Contexts], opened: Mapping[tuple[str, Place], socket.socket]
     ) -> None:
         """Swap the TLS contexts of all listeners, accept on the new sockets, close those that are no longer named."""
         listeners = loaded.settings.listeners

@@ -7,11 +7,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from authproxy.core.place import Place
 from authproxy.core.stats import Stats
 from authproxy.daemon.doors import Doors
 from authproxy.daemon.prepare import Prepared
 from authproxy.daemon.writer import LogWriter, cannot_open
-from authproxy.door.sockets import Bind
 from authproxy.edge.server import OwnPage
 from authproxy.edge.services import Services
 from authproxy.errors import ConfigError, MaterialError
@@ -22,7 +22,7 @@ from authproxy.settings import Loaded
 class Taken:
     """What was taken for a configuration that is not at work yet."""
 
-    sockets: Mapping[tuple[str, Bind], socket.socket]
+    sockets: Mapping[tuple[str, Place], socket.socket]
     writer: LogWriter | None
     """None: the access log is off, or stays what it is."""
 

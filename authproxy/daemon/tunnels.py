@@ -8,11 +8,12 @@ from typing import Final
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 
 from authproxy import events
+from authproxy.core.place import Place
 from authproxy.core.stats import Stats, TunnelStats
 from authproxy.daemon import log
 from authproxy.door.acceptor import Factory
 from authproxy.edge.services import Services
-from authproxy.runtime import ProxyHeader, TunnelPlan, Way
+from authproxy.runtime import ProxyHeader, TunnelPlan
 from authproxy.settings import Loaded, Settings
 from authproxy.settings.addresses import UnixSocket
 from authproxy.settings.listeners import Listener
@@ -29,7 +30,7 @@ def plan_of(settings: Settings, listener: Listener) -> TunnelPlan | None:
     target, times = listener.target, listener.timeouts
     if listener.mode != "tcp" or target is None:
         return None
-    way = Way(unix=target.path) if isinstance(target, UnixSocket) else Way(host=target.host, port=target.port)
+    way = Place(unix=target.path) if isinstance(target, UnixSocket) else Place(host=target.host, port=target.port)
     return TunnelPlan(
         way=way,
         header=ProxyHeader(listener.send_proxy),

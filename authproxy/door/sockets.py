@@ -1,35 +1,16 @@
 """Listening sockets: opened before anything is swapped, so that a bad `bind` costs nothing."""
 
 import socket
-from dataclasses import dataclass
 from pathlib import Path
 
-from typing_extensions import override
-
+from authproxy.core.place import Place
 from authproxy.door.local import listen_unix
 from authproxy.errors import MaterialError
 
 _BACKLOG = 1024
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bind:
-    """Where to listen."""
-
-    host: str = ""
-    """An address; empty for a Unix socket."""
-    port: int = 0
-    unix: str = ""
-    """Path of a Unix socket; empty for TCP."""
-
-    @override
-    def __str__(self) -> str:
-        if self.unix:
-            return f"unix:{self.unix}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-def listen(bind: Bind) -> socket.socket:
+def listen(bind: Place) -> socket.socket:
     """Return a socket that listens there and does not block.
 
     Raises:
@@ -41,7 +22,7 @@ def listen(bind: Bind) -> socket.socket:
         raise MaterialError(str(bind), f"cannot listen: {(error.strerror or str(error)).lower()}") from error
 
 
-def _listen_tcp(bind: Bind) -> socket.socket:
+def _listen_tcp(bind: Place) -> socket.socket:
     family = socket.AF_INET6 if ":" in bind.host else socket.AF_INET
     made = socket.socket(family, socket.SOCK_STREAM)
     try:

@@ -5,7 +5,7 @@ import socket
 from ipaddress import ip_address
 from typing import Final
 
-from authproxy.runtime import Way
+from authproxy.core.place import Place
 from authproxy.upstream.interface import Failure, NoConnection
 from authproxy.upstream.race import race
 from authproxy.upstream.resolver import resolve
@@ -24,7 +24,7 @@ class NoWay(Exception):  # named after what it reports
         """It took too long."""
 
 
-async def dial(way: Way, limit: float) -> socket.socket:
+async def dial(way: Place, limit: float) -> socket.socket:
     """Return a socket that is connected there and does not block, within `limit` seconds, its name resolved in them too.
 
     Raises:

@@ -9,7 +9,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.runtime import Way
+from authproxy.core.place import Place
 from authproxy.tunnel.dial import NoWay, dial
 from authproxy.wire.shake import shake_hands
 from authproxy.wire.tls import TlsTransport
@@ -27,7 +27,7 @@ _KEEPALIVE: Final = ((socket.TCP_KEEPIDLE, 60), (socket.TCP_KEEPINTVL, 15), (soc
 class Remote:
     """Where to, and what must be true of whoever is there."""
 
-    way: Way
+    way: Place
     context: ssl.SSLContext
     server_name: str
     """An `Unnamed` where the certificate need not hold it."""

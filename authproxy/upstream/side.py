@@ -5,6 +5,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Generic, Protocol, TypeVar
 
+from authproxy.core.place import Place
 from authproxy.core.stats import EndpointStats
 from authproxy.upstream.means import Means
 from authproxy.upstream.names import Name
@@ -53,9 +54,7 @@ class Endpoint:
     @property
     def label(self) -> str:
         """What logs and metrics call it."""
-        if self.unix:
-            return f"unix:{self.unix}"
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+        return str(Place(host=self.host, port=self.port, unix=self.unix))
 
 
 class Kept(Protocol):

@@ -5,36 +5,37 @@ import stat
 
 import pytest
 
-from authproxy.door.sockets import Bind, listen
+from authproxy.core.place import Place
+from authproxy.door.sockets import listen
 from authproxy.errors import MaterialError
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_it_listens_and_does_not_block(host):
     """On a port that the system chooses."""
-    made = listen(Bind(host=host, port=0))
+    made = listen(Place(host=host, port=0))
     with made, socket.create_connection(made.getsockname()[:2], 5):
         assert not made.getblocking()
 
 
 def test_an_address_that_is_taken_is_told():
     """By its name, without a stack."""
-    with listen(Bind(host="127.0.0.1", port=0)) as made:
+    with listen(Place(host="127.0.0.1", port=0)) as made:
         port = made.getsockname()[1]
         with pytest.raises(MaterialError, match=f"127.0.0.1:{port}: cannot listen: address already in use"):
-            listen(Bind(host="127.0.0.1", port=port))
+            listen(Place(host="127.0.0.1", port=port))
 
 
 def test_a_unix_socket_is_for_owner_and_group(tmp_path):
     """0660."""
     path = tmp_path / "s"
-    with listen(Bind(unix=str(path))):
+    with listen(Place(unix=str(path))):
         assert stat.S_IMODE(path.stat().st_mode) == 0o660
 
 
 def test_a_dead_unix_socket_is_replaced_and_a_live_one_is_not(tmp_path):
     """Left by a process that was killed."""
-    bind = Bind(unix=str(tmp_path / "s"))
+    bind = Place(unix=str(tmp_path / "s"))
     listen(bind).close()
     with listen(bind), pytest.raises(MaterialError, match="cannot listen"):
         listen(bind)
@@ -45,14 +46,14 @@ def test_what_is_no_socket_is_never_removed(tmp_path):
     path = tmp_path / "s"
     path.write_text("mine")
     with pytest.raises(MaterialError):
-        listen(Bind(unix=str(path)))
+        listen(Place(unix=str(path)))
 
     assert path.read_text() == "mine"
 
 
 @pytest.mark.parametrize(
     ("bind", "text"),
-    [(Bind(host="::1", port=1), "[::1]:1"), (Bind(host="a", port=2), "a:2"), (Bind(unix="/x"), "unix:/x")],
+    [(Place(host="::1", port=1), "[::1]:1"), (Place(host="a", port=2), "a:2"), (Place(unix="/x"), "unix:/x")],
 )
 def test_an_address_reads_as_it_is_written(bind, text):
     """In messages."""

@@ -8,8 +8,9 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from authproxy.core.place import Place
 from authproxy.core.stats import TunnelStats
-from authproxy.runtime import TunnelPlan, Way
+from authproxy.runtime import TunnelPlan
 from authproxy.tunnel import tunnel as module
 from authproxy.tunnel.ended import End
 from authproxy.tunnel.means import Means
@@ -40,7 +41,7 @@ async def test_a_fault_while_reaching_the_target_ends_the_client(monkeypatch, wh
         raise ZeroDivisionError
 
     server = await asyncio.start_server(lambda *_: None, "127.0.0.1", 0)
-    plan = TunnelPlan(way=Way(host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
+    plan = TunnelPlan(way=Place(host="127.0.0.1", port=server.sockets[0].getsockname()[1]))
     monkeypatch.setattr(module, where, fail)
     told: dict[str, list[Any]] = {"crash": [], "end": [], "work": []}
     runtime: Any = SimpleNamespace(listeners={"repl": SimpleNamespace(tunnel=plan, generation=1, demand=None)})
