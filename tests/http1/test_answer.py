@@ -5,7 +5,15 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.http1 import usual
-from authproxy.http1.answer import _KNOWN_LINES, _MAX_KNOWN_LINES, AnswerHead, AnswerReader, BadAnswer
+from authproxy.http1.answer import (
+    _KNOWN_LINES,
+    _MAX_KNOWN_LINES,
+    BODILESS,
+    SWITCHING,
+    AnswerHead,
+    AnswerReader,
+    BadAnswer,
+)
 
 READER = AnswerReader()
 
@@ -137,8 +145,10 @@ def test_fields_are_counted(count, kind):
 def test_status_lines_are_remembered_and_bounded():
     """The three hundredth status line is read as well as the first."""
     for number in range(600):
-        assert good(start=b"HTTP/1.1 200 reason %d" % number).status == 200
-    assert len(_KNOWN_LINES) <= _MAX_KNOWN_LINES
+        head = READER.read_carefully(b"HTTP/1.1 200 reason %d" % number)
+        assert isinstance(head, AnswerHead)
+        assert head.status == 200
+    assert len(_KNOWN_LINES) == _MAX_KNOWN_LINES == 256
 
 
 def test_hsts_is_noticed_and_passes():
@@ -216,3 +226,115 @@ def test_every_read_is_a_head_of_its_own():
     first.close = True
 
     assert not good(b"Server: x").close
+
+
+# ---------------------------------------------------------------------- by pattern
+
+
+def trained(*blocks: bytes) -> AnswerReader:
+    """A reader that has a pattern for each of these heads."""
+    reader = AnswerReader()
+    for block in blocks:
+        for _ in range(usual._OFTEN):
+            reader.read(block)
+        assert reader.take(block + b"\r\n\r\n") is not None
+    return reader
+
+
+@pytest.mark.parametrize("status", [100, 101, 103, 199, 200, 201, 203, 204, 205, 303, 304, 305, 404, 599, 999])
+def test_usual_answers_have_a_length_and_may_have_a_body(status):
+    """RFC 9112, 6.3: neither 1xx, 204 nor 304; nothing else needs a look at their status again."""
+    reader = trained(b"HTTP/1.1 200 OK\r\nContent-Length: 5", b"HTTP/1.1 200 OK\r\nServer: x")
+    measured = reader.take(b"HTTP/1.1 %d x\r\nContent-Length: 7\r\n\r\nbehind" % status)
+    assert measured is not None
+    assert (measured.status, measured.content_length, measured.close) == (status, 7, False)
+    assert measured.is_usual is (status >= 200 and status not in {204, 304})
+    assert measured.passed == b"\r\nContent-Length: 7"
+    assert reader.end == len(b"HTTP/1.1 %d x\r\nContent-Length: 7\r\n\r\n" % status)
+
+    plain = reader.take(b"HTTP/1.1 %d x\r\nServer: y\r\n\r\n" % status)
+    assert plain is not None
+    assert (plain.status, plain.content_length, plain.is_usual, plain.lines) == (status, -1, False, [b"Server: y"])
+
+
+def test_statuses_without_a_body():
+    """And the one that ends HTTP."""
+    assert frozenset({204, 304}) == BODILESS
+    assert SWITCHING == 101
+
+
+@pytest.mark.parametrize(("size", "is_taken"), [(65_535, True), (65_536, True), (65_537, False)])
+def test_a_head_of_64_kib_is_the_largest_that_a_pattern_takes(size, is_taken):
+    """Without its empty line."""
+    reader = trained(b"HTTP/1.1 200 OK\r\nX: a")
+    block = b"HTTP/1.1 200 OK\r\nX: ".ljust(size, b"a")
+
+    assert (reader.take(block + b"\r\n\r\n") is not None) is is_taken
+
+
+def test_a_block_is_one_head():
+    """An empty line within it makes it none, whatever a pattern takes of it."""
+    block = b"HTTP/1.1 200 OK\r\nServer: x"
+    reader = trained(block)
+
+    assert isinstance(reader.read(block + b"\r\n\r\nX: 1"), BadAnswer)
+    assert isinstance(reader.read(block), AnswerHead)
+    assert AnswerReader().end == 0
+
+
+def test_the_pattern_that_matches_moves_forward():
+    """All of them are tried, and none is lost."""
+    blocks = [b"HTTP/1.1 200 OK\r\n%b: 1" % name for name in (b"A", b"B", b"C")]
+    reader = trained(*blocks)
+    first = reader._usual[0]
+    for _ in range(3):
+        for block in blocks:
+            head = reader.take(block + b"\r\n\r\n")
+            assert head is not None
+            assert head.lines == [block[17:]]
+    for _ in range(3):
+        assert reader.take(blocks[2] + b"\r\n\r\n") is not None
+
+    assert reader._usual[0] is not first
+    assert reader._usual[0].match(blocks[2] + b"\r\n\r\n")
+    assert len({id(one) for one in reader._usual}) == 3
+    assert reader.take(b"HTTP/1.1 200 OK\r\nD: 1\r\n\r\n") is None
+
+
+@pytest.mark.parametrize("value", [b"5", b" 5", b"\t5\t", b" \t 5"])
+def test_a_length_may_have_blanks_around_it(value):
+    """Read with care, since no pattern is there yet."""
+    head = AnswerReader().read(b"HTTP/1.1 200 OK\r\nContent-Length:" + value)
+
+    assert isinstance(head, AnswerHead)
+    assert head.content_length == 5
+    assert isinstance(AnswerReader().read(b"HTTP/1.1 200 OK\r\nContent-Length:x" + value), BadAnswer)
+
+
+@pytest.mark.parametrize("options", [b"x-a\t,close", b"close\t, x-a", b"\tx-a,\tclose", b" x-a , close "])
+def test_options_of_an_answer_may_have_blanks_around_them(options):
+    """Blank and tab; several Connection fields are one list."""
+    head = good(b"Connection: " + options, b"X-A: 1", b"X-B: 2")
+    assert (head.close, head.lines) == (True, [b"X-B: 2"])
+
+    apart = good(b"Connection: x-a", b"X-A: 1", b"Connection: close", b"X-B: 2")
+    assert (apart.close, apart.lines) == (True, [b"X-B: 2"])
+
+
+def test_an_answer_without_cookies_or_connection_has_none():
+    """And no HSTS, no upgrade, no chunks, though something else in it needs a second look."""
+    for start in (b"HTTP/1.0 200 OK", b"HTTP/1.1 200 OK"):
+        head = good(
+            b"Keep-Alive: 1", b"Transfer-Encoding: chunked" if start[7:8] == b"1" else b"Server: x", start=start
+        )
+        assert (head.cookies, head.hsts, head.upgrade) == (None, False, None)
+        assert head.close is (start[7:8] == b"0")
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [(b"X", "field line is not name, colon, value"), (b"Bad Name: 1", "field name is empty or not a token")],
+)
+def test_what_is_wrong_with_a_field_is_said(line, problem):
+    """For the log."""
+    assert read(line) == BadAnswer(problem)
