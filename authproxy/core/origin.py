@@ -27,7 +27,7 @@ def is_same_origin(site: bytes | None, origin: bytes | None, host: bytes) -> boo
     """
     if site is not None:
         return site == b"same-origin"
-    return origin is not None and origin == own_origin(host)
+    return origin == own_origin(host)
 
 
 def may_act(site: bytes | None, origin: bytes | None, host: bytes) -> bool:

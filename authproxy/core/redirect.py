@@ -42,8 +42,9 @@ def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
     # First the length: the rest then costs little, whatever was sent.
     if len(raw) > MAX_NEXT or _shape(raw) is None or _bad_escape(raw) is not None:
         return None
-    decoded = unquote_to_bytes(_path_end.split(raw, 1)[0])
-    if dot_segment(decoded) is not None or dot_segment(unquote_to_bytes(decoded)) is not None:
+    decoded = unquote_to_bytes(_path_end.split(raw)[0])
+    # What is a dot segment when decoded once still is one when decoded twice.
+    if dot_segment(unquote_to_bytes(decoded)) is not None:
         return None
     if _bare_path(decoded) in {_bare_path(path.encode()) for path in own}:
         return None

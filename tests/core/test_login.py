@@ -34,7 +34,9 @@ def test_a_good_form_is_read():
     )
 
 
-@pytest.mark.parametrize("content_type", [TYPE, TYPE.upper(), TYPE + b";charset=UTF-8", TYPE + b" ; x"])
+@pytest.mark.parametrize(
+    "content_type", [TYPE, TYPE.upper(), TYPE + b";charset=UTF-8", TYPE + b" ; x", b"\t" + TYPE + b"\t;x"]
+)
 def test_the_type_may_have_parameters(content_type):
     """And any letter case."""
     assert isinstance(read_login(urlencode(GOOD).encode(), content_type), LoginForm)
@@ -149,6 +151,7 @@ def test_what_is_no_text_is_refused(value, place):
 
 def test_size_is_bounded_on_both_sides():
     """The longest token with the longest `next`, all escaped, fits; one byte more than the limit does not."""
+    assert MAX_BODY == 20_480
     escaped = "".join(f"%{ord(c):02x}" for c in "a" * 4096)
     path = "%2f" + "%61" * 2047
     assert isinstance(read_login(f"user-id={quote_plus(USER)}&token={escaped}&next={path}".encode(), TYPE), LoginForm)
@@ -162,6 +165,7 @@ def test_size_is_bounded_on_both_sides():
 
 def test_the_number_of_fields_is_bounded_on_both_sides():
     """Sixteen are read."""
+    assert MAX_FIELDS == 16
     body = urlencode(GOOD).encode() + b"&" * (MAX_FIELDS - 2)
 
     assert isinstance(read_login(body, TYPE), LoginForm)

@@ -126,6 +126,7 @@ def test_own_paths_are_only_those_that_are_named():
 @pytest.mark.parametrize("character", ["a", "%20", "<"])
 def test_is_at_most_2048_characters_as_it_is_sent(character):
     """Counted encoded, so that a Location is never longer."""
+    assert MAX_NEXT == 2048
     sent = len(safe_next("/" + character) or "") - 1
     fits = (MAX_NEXT - 1) // sent
     rest = "b" * (MAX_NEXT - 1 - fits * sent)
