@@ -153,6 +153,8 @@ def test_status_lines_are_remembered_and_bounded():
 
 def test_hsts_is_noticed_and_passes():
     """So that it is not set twice."""
+    assert not good(b"Server: x").hsts
+    assert not AnswerReader().read_carefully(b"HTTP/1.1 200 OK").hsts  # type: ignore[union-attr]
     head = good(b"strict-transport-security: max-age=1")
 
     assert head.hsts

@@ -105,4 +105,13 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "told: may_pass = status >= HTTPStatus.INTERNAL_SERVER_ERROR: Gt in status >= HTTPStatus.INTERNAL_SERVER_ERROR",
         ],
     },
+    "authproxy/http1/answer.py": {
+        "a head with this control byte was refused before": [
+            ": _DIGITS: Final = b'0123456789': one more before b'0123456789'",
+        ],
+        "a status has three digits, the first of them no 0": [
+            ": _STATUSES: Final = {b'%d' % number: (number, number >= _FINAL and number not in BODILESS) : 100-1",
+            ": _STATUSES: Final = {b'%d' % number: (number, number >= _FINAL and number not in BODILESS) : 1000+1",
+        ],
+    },
 }
