@@ -124,15 +124,15 @@ def make_pages(texts: Mapping[str, str], look: Look) -> Pages:
 
 
 def check_template(name: str, texts: Mapping[str, str], look: Look) -> None:
-    """Raise TemplateError, with the line of a template and what is wrong, when this one of the texts cannot be used."""
+    """Raise TemplateError, with the line of a template and what is wrong, when this template, or the stylesheet, cannot be used."""
     if name in _GAPS:
         _page(name, texts[name], _fixed(texts, look))
-    elif name == STYLE:
-        try:
-            Template("<style>{{style}}</style>", _fixed(texts, look), ())
-        except TemplateError as error:
-            # The line is that of the element, not of what it holds.
-            raise TemplateError(str(error).partition(": ")[2]) from None
+        return
+    try:
+        Template("<style>{{style}}</style>", _fixed(texts, look), ())
+    except TemplateError as error:
+        # The line is that of the element, not of what it holds.
+        raise TemplateError(str(error).partition(": ")[2]) from None
 
 
 def _fixed(texts: Mapping[str, str], look: Look) -> dict[str, str]:

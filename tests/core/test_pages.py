@@ -99,3 +99,17 @@ def test_a_stylesheet_is_checked_too():
     for wrong in ("</style >", "a{color:{{title}}}", "<!--"):
         with pytest.raises(TemplateError):
             check_template(STYLE, TEXTS | {STYLE: wrong}, Look())
+
+
+NEEDED = [
+    (SIGN_IN, "action"), (SIGN_IN, "next"), (SIGN_IN, "problem"), (SIGNED_OUT, "action"), (REFUSED, "message"),
+    (REFUSED, "request_id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "gap"), NEEDED)
+def test_what_a_page_needs_must_be_there(name, gap):
+    """The rest may be left out."""
+    with pytest.raises(TemplateError, match=gap):
+        check_template(name, TEXTS | {name: TEXTS[name].replace("{{" + gap + "}}", "")}, Look())
+    check_template(name, TEXTS | {name: "".join("{{" + other + "}}" for own, other in NEEDED if own == name)}, Look())

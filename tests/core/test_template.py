@@ -108,6 +108,7 @@ def test_a_page_without_style_and_script_allows_none():
         ("<script><!-- x --></script>", 1, "holds <!--"),
         ("\n\n<script>x()", 3, "<script> has no end"),
         ('<p onclick="x()">', 1, "the attribute onclick is blocked: write it in <script>"),
+        ("<p onclick>", 1, "the attribute onclick is blocked"),
         ("<p style='color:red'>", 1, "the attribute style is blocked: write it in <style>"),
         ("<script src=/x.js></script>", 1, "src='/x.js': this page loads nothing"),
         ("<img src='https://a.example/x.png'>", 1, "images as data:"),
