@@ -2,7 +2,7 @@
 
 from dataclasses import replace
 from typing import Any
-from uuid import uuid4
+from uuid import UUID
 
 import pytest
 
@@ -32,7 +32,7 @@ from tests.edge.made import (
     zone,
 )  # fmt: skip
 
-OTHER = UserId(uuid4().bytes)
+OTHER = UserId(UUID("77777777-8888-4777-8666-555555555555").bytes)
 NOBODY = Deny(Reason.UNKNOWN_CERTIFICATE, presented=False, detail="cn mallory")
 
 
