@@ -125,8 +125,8 @@ class ChunkedReader:
             return len(data)
         line = self._line + part
         self._line = b""
-        if line[-1:] != b"\r" or b"\r" in line[:-1]:
-            raise BadChunk("bare LF or CR")
+        if line[-1:] != b"\r":
+            raise BadChunk("bare LF")
         self._act(line[:-1])
         return end + 1
 

@@ -188,6 +188,55 @@ def test_trailers_are_measured(size, good):
     assert (read(b"0\r\n" + two + b"\r\n") is not None) is good
 
 
+def in_steps(data: bytes, step: int) -> list[bytes]:
+    """The data in pieces of this size."""
+    return [data[at : at + step] for at in range(0, len(data), step)]
+
+
+@pytest.mark.parametrize("size", [*range(1, 70), 255, 256, 257, 4095, 4096, 65_535, 65_536])
+def test_a_chunk_has_the_size_that_its_hex_digits_say(size):
+    """In capitals or not, at once or in pieces."""
+    payload = b"-" * size
+    framed = b"%x\r\n" % size + payload + b"\r\n" + LAST_CHUNK
+
+    assert read(framed) == read(framed.upper()) == read(*in_steps(framed, size)) == (payload, b"", True)
+
+
+@pytest.mark.parametrize("blanks", [b" ", b"\t", b" \t", b"\t "])
+def test_blanks_stand_before_an_extension_only(blanks):
+    """RFC 9112, 7.1.1: neither before a size nor behind one that has no extension."""
+    assert read(b"5" + blanks + b";a\r\nhello\r\n0" + blanks + b";\r\n\r\n") == (b"hello", b"", True)
+    assert read(b"5" + blanks + b"\r\nhello\r\n0\r\n\r\n") is None
+    assert read(blanks + b"5;a\r\nhello\r\n0\r\n\r\n") is None
+
+
+@pytest.mark.parametrize(
+    "framed",
+    [
+        b"5\nhello\r\n0\r\n\r\n", b"05\nhello\r\n0\r\n\r\n", b"5x\nhello\r\n0\r\n\r\n", b"5;a\nhello\r\n0\r\n\r\n",
+        b"5;\nhello\r\n0\r\n\r\n", b"5\r\nhello\n0\r\n\r\n", b"5\r\nhellox\n0\r\n\r\n", b"5\r\nhello\r\n0\n\r\n",
+        b"5\r\nhello\r\n00\n\r\n", b"0\r\n\n", b"0\r\nx\n", b"0\r\nX: 1\n\r\n", b"0\r\nX: 1\r\n\n",
+        b"5\r\r\nhello\r\n0\r\n\r\n", b"5;a\r\r\nhello\r\n0\r\n\r\n", b"5;a\rb\r\nhello\r\n0\r\n\r\n",
+        b"5\r\nhello\r\r\n0\r\n\r\n", b"0\r\n\r\r\n", b"0\r\nX: 1\r\r\n\r\n",
+    ],
+)  # fmt: skip
+def test_a_line_ends_with_one_crlf_and_nothing_else(framed):
+    """A reader that took LF alone, or a CR more, would see another body (RFC 9112, 2.2)."""
+    assert read(framed) is None
+    assert read(*in_steps(framed, 1)) is None
+
+
+@pytest.mark.parametrize("step", [1, 100, 272, 1000])
+@pytest.mark.parametrize("begin", [b"", b"1\r\nx\r\n"])
+def test_a_line_that_does_not_end_is_not_collected_without_end(begin, step):
+    """The longest with its CR may wait for its LF; a byte more is refused at once, in one piece or in several."""
+    longest = b"000000000000005;" + b"x" * 256 + b"\r"
+    payload = b"x" if begin else b""
+
+    assert read(*in_steps(begin + longest, step)) == (payload, b"", False)
+    assert read(*in_steps(begin + longest[:-1] + b"xx", step)) is None
+
+
 @pytest.mark.parametrize("line", [b"X-A: 1", b"X:", b"a: \xff", b"a:\tb\t"])
 def test_well_formed_trailers_are_dropped(line):
     """They give no payload."""

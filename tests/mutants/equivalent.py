@@ -113,5 +113,46 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             ": _STATUSES: Final = {b'%d' % number: (number, number >= _FINAL and number not in BODILESS) : 100-1",
             ": _STATUSES: Final = {b'%d' % number: (number, number >= _FINAL and number not in BODILESS) : 1000+1",
         ],
+        "only the quick way is left out: the long one finds the same": [
+            "AnswerReader.read_carefully: status = _KNOWN_LINES.get(lines[0]) or _status_of(lines[0]): without _KNOWN_LINES.get(lines[0])",
+            "AnswerReader.read_carefully: status = _KNOWN_LINES.get(lines[0]) or _status_of(lines[0]): 0-1",
+            "AnswerReader.read_carefully: if shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefi: if True for shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefixes)))",
+            "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): if False for status > 0 and shape.is_plain",
+        ],
+        "a status is never 0 here, nor 1": [
+            "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): GtE in status > 0",
+            "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): 0+1",
+            "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): 0-1",
+            "_read_rest: if head.status < 0:: LtE in head.status < 0",
+            "_read_rest: if head.status < 0:: 0+1",
+            "_read_rest: if head.status < 0:: 0-1",
+        ],
+        "no pattern is made for a shape that may have a problem": [
+            "AnswerReader.read_carefully: if problem is None:: if True for problem is None",
+        ],
+        "no options take nothing away": [
+            "_read_rest: if shape.connection:: if True for shape.connection",
+        ],
+    },
+    "authproxy/http1/chunked.py": {
+        "only the quick way is left out: the long one finds the same": [
+            ": _WHOLE_LINE: Final = re.compile(b'([0-9A-Fa-f]{1,15}+)\\\\r\\\\n').match: one more before b'([0-9A-Fa-f]{1,15}+)\\\\r\\\\n'",
+            ": _WHOLE_LINE: Final = re.compile(b'([0-9A-Fa-f]{1,15}+)\\\\r\\\\n').match: 1+1 in '([0-9A-Fa-f]{1,'",
+            ": _WHOLE_LINE: Final = re.compile(b'([0-9A-Fa-f]{1,15}+)\\\\r\\\\n').match: 15-1 in '([0-9A-Fa-f]{1,15}'",
+            "ChunkedReader.feed: if self._state is _SIZE and (not self._line):: if False for self._state is _SIZE and (not self._line)",
+            "ChunkedReader._take_whole: if end == begin or data[end:end + 2] != b'\\r\\n':: if True for end == begin or data[end:end + 2] != b'\\r\\n'",
+            "ChunkedReader._take_whole: if end == begin or data[end:end + 2] != b'\\r\\n':: Sub in end + 2",
+            "ChunkedReader._take_whole: if end == begin or data[end:end + 2] != b'\\r\\n':: 2+1",
+            "ChunkedReader._take_whole: if end == begin or data[end:end + 2] != b'\\r\\n':: 2-1",
+            "ChunkedReader._take_whole: if end == begin or data[end:end + 2] != b'\\r\\n':: one more before b'\\r\\n'",
+        ],
+        "it is set before it is read": [
+            "ChunkedReader.__init__: self._left = 0: not set",
+            "ChunkedReader.__init__: self._left = 0: 0+1",
+            "ChunkedReader.__init__: self._left = 0: 0-1",
+        ],
+        "a number may have its line's end behind it": [
+            "ChunkedReader._take_whole: end = begin + int(found[1], 16): 1-1",
+        ],
     },
 }
