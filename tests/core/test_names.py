@@ -137,6 +137,15 @@ def test_a_family_begins_where_its_name_does(name):
         assert table[name.encode() + b"Z"] == names.PASS
 
 
+@pytest.mark.parametrize("prefix", PREFIXES)
+def test_a_family_ends_where_its_prefix_does(prefix):
+    """A name that has all of the prefix but its last character is another's."""
+    table = RequestNames()
+
+    assert table[prefix[:-1].encode() + b"Z"] == names.PASS
+    assert not table.is_relied_on(prefix[:-1].encode() + b"Z")
+
+
 @pytest.mark.parametrize("name", [*SPECIAL, "X-Real-Ip"])
 def test_special_fields_are_what_they_are(name):
     """As browsers spell them, in small letters, and in any other letter case; an imitation is dropped."""
@@ -152,7 +161,7 @@ def test_special_fields_are_what_they_are(name):
 @pytest.mark.parametrize(
     "name",
     ["Host", "Authorization", "Cookie", "Content-Length", "Transfer-Encoding", "Content-Type", "Expect", "X-Request-Id",
-     "Forwarded", "Origin"],
+     "Forwarded", "Origin", "X-Real-IP"],
 )  # fmt: skip
 def test_what_is_relied_on_is_complete(name):
     """In any spelling."""
@@ -236,15 +245,26 @@ def test_kinds_are_numbers_of_their_own():
     assert kinds == list(range(17))
 
 
-def test_the_table_does_not_grow_without_end():
-    """A client can make up names by the million."""
-    table = RequestNames()
-    for number in range(10_000):
-        assert table[b"X-%d" % number] == names.PASS
+def test_names_forget_the_oldest_and_never_learn_a_long_one():
+    """Made-up names neither fill the memory nor keep the real ones out; what they mean does not change."""
+    table = RequestNames(["X-Authproxy-User"])
+    longest, longer = b"x" * 64, b"x" * 65
+    for name in (longest, longer):
+        assert table[name] == names.PASS
+    assert longest in table
+    assert longer not in table
+    begun = len(table)
+    for number in range(2048 - begun):
+        assert table[b"x-made-up-%d" % number] == names.PASS
+    assert len(table) == 2048
+    first = next(iter(table))
+    assert table[b"x-one-more"] == names.PASS
 
-    assert len(table) <= 4096
-    assert table[b"X-Authproxy-Late"] == names.DROP
-    assert table[b"X-Late"] == names.PASS
+    assert len(table) == 2048
+    assert first not in table
+    assert longest in table
+    assert table[b"Authorization"] == names.AUTHORIZATION
+    assert table[b"X_Authproxy_User"] == names.DROP
 
 
 @given(

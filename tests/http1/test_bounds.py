@@ -2,7 +2,6 @@
 
 import pytest
 
-from authproxy.core import names as table
 from authproxy.core.names import RequestNames
 from authproxy.core.route import NoRoute, Pattern, RouteTable
 from authproxy.http1 import answer, request
@@ -72,28 +71,6 @@ def test_shapes_forget_the_oldest_and_never_learn_a_long_one():
     assert len(shapes) == 512
     assert (b"a0",) not in shapes
     assert (b"a1",) in shapes
-
-
-def test_names_forget_the_oldest_and_never_learn_a_long_one():
-    """The same for single names; what they mean does not change."""
-    names = RequestNames(["X-Authproxy-User"])
-    longest, longer = b"x" * 64, b"x" * 65
-    for name in (longest, longer):
-        assert names[name] == table.PASS
-    assert longest in names
-    assert longer not in names
-    begun = len(names)
-    for number in range(2048 - begun):
-        assert names[b"x-made-up-%d" % number] == table.PASS
-    assert len(names) == 2048
-    first = next(iter(names))
-    assert names[b"x-one-more"] == table.PASS
-
-    assert len(names) == 2048
-    assert first not in names
-    assert longest in names
-    assert names[b"Authorization"] == table.AUTHORIZATION
-    assert names[b"X_Authproxy_User"] == table.DROP
 
 
 def test_hosts_are_remembered_up_to_a_number(monkeypatch):
