@@ -135,7 +135,7 @@ class RequestReader:
             head.cookies = value_of(lines[shape.cookie])
         head.trailers = any(value_of(lines[index]).lower() == b"trailers" for index in shape.te)
         problem = read_framing(head, lines, shape)
-        if problem is not None or not (shape.connection or shape.upgrade):
+        if problem is not None or not shape.connection:
             return problem
         options = b",".join([value_of(lines[index]).lower() for index in shape.connection]).split(b",")
         return read_connection(head, options, value_of(lines[shape.upgrade]) if shape.upgrade else None, self._names)

@@ -333,6 +333,12 @@ def test_an_answer_without_cookies_or_connection_has_none():
         assert head.close is (start[7:8] == b"0")
 
 
+def test_an_upgrade_of_an_answer_has_its_field():
+    """What the status line says is no protocol; nor is a protocol asked for without Connection."""
+    assert good(b"Connection: upgrade", start=b"HTTP/1.1 101 to: websocket").upgrade is None
+    assert good(b"Upgrade: websocket").upgrade is None
+
+
 @pytest.mark.parametrize(
     ("line", "problem"),
     [(b"X", "field line is not name, colon, value"), (b"Bad Name: 1", "field name is empty or not a token")],

@@ -5,9 +5,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.core.names import RequestNames
-from authproxy.http1.request import HeadLimits, Malformed, RequestHead, RequestReader
+from authproxy.http1.request import _GOOD_HOSTS, HeadLimits, Malformed, RequestHead, RequestReader
+from authproxy.http1.usual import _OFTEN
+
+
+def learnt(block: bytes, limits: HeadLimits) -> RequestReader:
+    """A reader that has a pattern for this head."""
+    reader = RequestReader(RequestNames(["X-Authproxy-User"]), limits)
+    for _ in range(_OFTEN):
+        reader.read(block)
+    assert reader.take(block + b"\r\n\r\n") is not None
+    return reader
+
 
 READER = RequestReader(RequestNames(["X-Authproxy-User"]), HeadLimits())
+LEARNT = learnt(b"GET / HTTP/1.1\r\nHost: a", HeadLimits())
 
 
 def read(*lines: bytes, start: bytes = b"GET / HTTP/1.1", host: bytes = b"Host: a") -> RequestHead | Malformed:
@@ -49,6 +61,7 @@ def test_no_credentials_are_none():
     """An empty value is a value."""
     assert good().authorization is None
     assert good().cookies is None
+    assert good(b"Content-Length: 0").cookies is None
     assert good(b"Authorization:").authorization == b""
 
 
@@ -100,6 +113,13 @@ def test_connection_options(options, close, upgrade, left):
     assert (head.close, head.upgrade, list(head.lines)) == (close, upgrade, left)
 
 
+def test_several_connection_fields_are_one_list():
+    """Where they stand among the others means nothing."""
+    head = good(b"Connection: x-a", b"X-A: 1", b"Connection: close", b"X-B: 2", b"Connection: upgrade", b"Upgrade: a")
+
+    assert (head.close, head.upgrade, head.lines) == (True, b"a", [b"X-B: 2"])
+
+
 @pytest.mark.parametrize(("count", "status"), [(20, None), (21, 400)])
 def test_connection_options_are_counted(count, status):
     """At most 20."""
@@ -126,7 +146,10 @@ def test_http_10_closes_and_neither_upgrades_nor_expects():
         (b"GET / HTTP/1.1", None), (b"OPTIONS * HTTP/1.1", None), (b"GET * HTTP/1.1", 400), (b"CONNECT a:1 HTTP/1.1", 405),
         (b"TRACE * HTTP/1.1", 405), (b"GET a HTTP/1.1", 400), (b"GET http://a/ HTTP/1.1", 400), (b"GET /\x80 HTTP/1.1", 400),
         (b"GET /# HTTP/1.1", 400), (b"GET /\x7f HTTP/1.1", 400), (b"GET / HTTP/1.2", 400), (b" / HTTP/1.1", 400),
-        (b"GET  HTTP/1.1", 400), (b"G@T / HTTP/1.1", 400), (b"", 400),
+        (b"GET  HTTP/1.1", 400), (b"G@T / HTTP/1.1", 400), (b"", 400), (b"OPTIONS a HTTP/1.1", 400), (b"OPTIONS ** HTTP/1.1", 400),
+        (b"PROPFIND / HTTP/1.1", None), (b"PROPFIND /a?b HTTP/1.1", None), (b"PROPFIND a HTTP/1.1", 400), (b"PROPFIND /# HTTP/1.1", 400),
+        (b"PROPFIND * HTTP/1.1", 400), (b"get / HTTP/1.1", None), (b"GET / HTTP/1.1 ", 400), (b" GET / HTTP/1.1", 400),
+        (b"GET\t/ HTTP/1.1", 400), (b"GET / http/1.1", 400),
     ],
 )  # fmt: skip
 def test_request_lines(start, status):
@@ -173,6 +196,14 @@ def test_the_longest_target(size, status):
     assert (head.status if isinstance(head, Malformed) else None) == status
 
 
+@pytest.mark.parametrize(("size", "status"), [(8190, None), (8191, 414)])
+def test_the_longest_method(size, status):
+    """It is a word of the request line like the target."""
+    head = read(start=b"A" * size + b" / HTTP/1.1")
+
+    assert (head.status if isinstance(head, Malformed) else None) == status
+
+
 @pytest.mark.parametrize(("size", "status"), [(8190, None), (8191, 431)])
 def test_the_longest_field_line(size, status):
     """Both sides."""
@@ -181,14 +212,102 @@ def test_the_longest_field_line(size, status):
     assert (head.status if isinstance(head, Malformed) else None) == status
 
 
+@pytest.mark.parametrize(("size", "status"), [(8190, None), (8191, 431)])
+def test_the_longest_first_field_line(size, status):
+    """It is a field's line like any other's, though the request line before it may be longer."""
+    for start in (b"GET / HTTP/1.1", b"GET /" + b"a" * 8189 + b" HTTP/1.1"):
+        head = READER.read(b"\r\n".join([start, b"X: " + b"a" * (size - 3), b"Host: a"]))
+
+        assert (head.status if isinstance(head, Malformed) else None) == status
+    assert refused(host=b"Host: ".ljust(size, b"a")) == (status or 400)
+
+
+def test_a_long_request_line_without_fields_lacks_its_host():
+    """It is not too large: its target is not."""
+    head = READER.read(b"GET /" + b"a" * 8189 + b" HTTP/1.1")
+
+    assert isinstance(head, Malformed)
+    assert head.status == 400
+    assert "Host" in head.problem
+
+
 @pytest.mark.parametrize(("count", "status"), [(99, None), (100, 431), (2000, 431)])
 def test_the_most_fields(count, status):
     """Host is one of the hundred."""
     head = read(*[b"X: 1"] * count)
 
-    assert isinstance(head, Malformed) is (status is not None)
-    if isinstance(head, Malformed):
-        assert head.status in {status, 400}
+    assert (head.status if isinstance(head, Malformed) else None) == status
+
+
+@pytest.mark.parametrize(
+    ("host", "is_host"),
+    [
+        (b"a", True), (b"a" * 255, True), (b"a" * 256, False), (b"", False), (b"a:1", True), (b"a:65535", True), (b"a:123456", False),
+        (b"a:", False), (b":1", False), (b"a:b", False), (b"a:1:1", False), (b"[::]", True), (b"[:]", False), (b"[]", False),
+        (b"[" + b"1:" * 22 + b"1]", True), (b"[" + b"1:" * 23 + b"]", False), (b"[::1]:65535", True), (b"[::1]:123456", False),
+        (b"[::1]:", False), (b"[::1", False), (b"::1]", False), (b"::1", False), (b"u@a", False), (b"a,b", False), (b"a b", False),
+    ],
+)  # fmt: skip
+def test_hosts_on_both_sides_of_their_bounds(host, is_host):
+    """A name of 255 bytes, an address in brackets, a port of five digits; read with care or by a pattern."""
+    for reader in (READER, LEARNT):
+        for _ in range(2):
+            head = reader.read(b"GET / HTTP/1.1\r\nHost: " + host)
+            assert (head.status if isinstance(head, Malformed) else head.host) == (host if is_host else 400)
+
+
+def test_hosts_that_passed_are_remembered_and_bounded():
+    """The two thousandth host is read as well as the first."""
+    for number in range(2000):
+        head = READER.read_carefully(b"GET / HTTP/1.1\r\nHost: h%d" % number)
+        assert isinstance(head, RequestHead)
+        assert head.host == b"h%d" % number
+    assert len(_GOOD_HOSTS) == 1024
+
+
+@pytest.mark.parametrize("limits", [HeadLimits(line=100), HeadLimits(head=100), HeadLimits(line=100, head=100)])
+def test_a_pattern_takes_heads_up_to_the_smaller_of_the_limits(limits):
+    """What is longer may be too long; bytes behind the head do not count, and are not taken."""
+    reader = learnt(b"GET / HTTP/1.1\r\nHost: a\r\nX: y", limits)
+    head = b"GET / HTTP/1.1\r\nHost: a\r\nX: ".ljust(100, b"y")
+
+    assert reader.take(head + b"\r\n\r\n" + b"behind" * 100) is not None
+    assert reader.end == 104
+    assert reader.take(head + b"y\r\n\r\n") is None
+    assert RequestReader(RequestNames(), limits).end == 0
+
+
+def test_a_block_is_one_head():
+    """An empty line within it makes it none, whatever a pattern takes of it."""
+    block = b"GET / HTTP/1.1\r\nHost: a"
+
+    assert isinstance(LEARNT.read(block + b"\r\n\r\nX: 1"), Malformed)
+    assert isinstance(LEARNT.read(block), RequestHead)
+
+
+def test_a_refused_head_teaches_nothing():
+    """Whoever sends broken ones has no patterns made."""
+    reader = RequestReader(RequestNames(), HeadLimits())
+    for _ in range(2000):
+        assert isinstance(reader.read(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: x"), Malformed)
+
+    assert reader.take(b"GET / HTTP/1.1\r\nHost: a\r\nContent-Length: 1\r\n\r\n") is None
+
+
+def test_an_upgrade_without_connection_or_without_its_field_is_none():
+    """Both must be there; what the request line says is no protocol."""
+    assert good(b"Upgrade: websocket").upgrade is None
+    assert good(b"Connection: upgrade", start=b"GET /a:websocket HTTP/1.1").upgrade is None
+    assert good(b"Connection: x", b"Upgrade: websocket").upgrade is None
+
+
+@pytest.mark.parametrize("value", [b"trailers", b"Trailers", b"\ttrailers "])
+def test_te_says_trailers_or_nothing(value):
+    """In any letter case, in any of several fields; coding names are not passed on."""
+    assert good(b"TE: " + value).trailers
+    assert good(b"TE: gzip", b"TE: " + value).trailers
+    assert not good(b"TE: gzip").trailers
+    assert not good(b"Connection: te").trailers
 
 
 @given(st.binary(max_size=200))

@@ -13,7 +13,7 @@ from authproxy.core.path import worth_a_look
 from authproxy.core.token import assemble, parse
 from authproxy.http1.answer import AnswerHead, AnswerReader
 from authproxy.http1.request import HeadLimits, Malformed, RequestHead, RequestReader
-from authproxy.http1.usual import _MOST_COUNTED, _MOST_PATTERNS, _OFTEN, _VERY_OFTEN
+from authproxy.http1.usual import _OFTEN
 
 TOKEN = b"svc_020003_" + b"a" * 84
 REQUESTS = [
@@ -196,49 +196,54 @@ def test_a_shape_must_come_often():
     """Not before its 64th time, and then once."""
     reader = RequestReader(RequestNames(), HeadLimits())
     head = REQUESTS[0]
-    for _ in range(_OFTEN - 1):
+    for _ in range(63):
         reader.read(head)
     assert not reader._usual
-    for _ in range(3 * _OFTEN):
-        reader.read(head)
-        # A value that the pattern does not take is read carefully, and is no new shape.
-        reader.read(head + b":12345678")
+    reader.read(head)
+    assert by_pattern(reader, head)
+    for _ in range(2000):
+        # What the pattern does not take is read carefully, and is no new shape.
+        assert isinstance(reader.read(head.replace(b"HTTP/1.1", b"HTTP/1.0")), RequestHead)
 
     assert len(reader._usual) == 1
+    assert not reader._habits._counts
 
 
 def test_made_up_shapes_are_bounded():
     """Neither patterns nor counts grow without end, and none of them is made for one that came once."""
     reader = RequestReader(RequestNames(), HeadLimits())
-    for _, head in zip(range(3 * _MOST_COUNTED), shapes(), strict=False):
+    for _, head in zip(range(3 * 256), shapes(), strict=False):
         reader.read(head)
 
     assert not reader._usual
-    assert len(reader._habits._counts) <= _MOST_COUNTED
+    # The latest are counted on.
+    assert len(reader._habits._counts) == 256
+    assert (b"Host", b"X-Made-Up-512") in reader._habits._counts
+    assert (b"Host", b"X-Made-Up-511") not in reader._habits._counts
 
 
 def test_patterns_are_few_and_hard_to_displace():
     """Eight in 64 heads each; then one gives way for 1024 heads of another shape: the one that matched least."""
     reader = RequestReader(RequestNames(), HeadLimits())
-    heads = [head for _, head in zip(range(_MOST_PATTERNS + 1), shapes(), strict=False)]
+    heads = [head for _, head in zip(range(9), shapes(), strict=False)]
     for head in heads[:-1]:
         for _ in range(_OFTEN):
             reader.read(head)
-    assert len(reader._usual) == _MOST_PATTERNS
+    assert len(reader._usual) == 8
     before = list(reader._usual)
-    for _ in range(_VERY_OFTEN - 1):
+    for _ in range(1023):
         reader.read(heads[-1])
     assert reader._usual == before
     reader.read(heads[-1])
 
-    assert len(reader._usual) == len(reader._habits._made) == _MOST_PATTERNS
+    assert len(reader._usual) == len(reader._habits._made) == 8
     assert reader._usual[:-1] == before[:-1]
     assert by_pattern(reader, heads[-1])
     assert not by_pattern(reader, heads[-2])
-    for _ in range(_VERY_OFTEN):
+    for _ in range(1024):
         reader.read(heads[-2])
     assert by_pattern(reader, heads[-2])
-    assert len({id(usual) for usual in reader._usual}) == len(reader._habits._made) == _MOST_PATTERNS
+    assert len({id(usual) for usual in reader._usual}) == len(reader._habits._made) == 8
 
 
 def test_what_matches_moves_to_the_front():
@@ -266,7 +271,7 @@ def test_no_pattern_is_made_that_takes_long_to_make(names):
     """Anybody could stop the loop by asking for some."""
     reader = RequestReader(RequestNames(), HeadLimits())
     head = b"GET / HTTP/1.1\r\nHost: a" + b"".join(b"\r\n" + name + b": 1" for name in names)
-    for _ in range(_VERY_OFTEN + 1):
+    for _ in range(1025):
         assert isinstance(reader.read(head), RequestHead)
 
     assert not reader._usual
@@ -282,6 +287,91 @@ def test_names_are_counted_on_both_sides(count):
         reader.read(head)
 
     assert by_pattern(reader, head) is (count == 39)
+
+
+@pytest.mark.parametrize("size", [1019, 1020, 1021])
+def test_names_are_measured_on_both_sides(size):
+    """1024 bytes with Host, and no more."""
+    reader = RequestReader(RequestNames(), HeadLimits())
+    head = b"GET / HTTP/1.1\r\nHost: a\r\n" + b"X" * size + b": 1"
+    for _ in range(_OFTEN):
+        reader.read(head)
+
+    assert by_pattern(reader, head) is (size <= 1020)
+
+
+# ---------------------------------------------------------------- values
+
+
+@pytest.mark.parametrize(
+    ("value", "length"),
+    [
+        (b"0", 0),
+        (b"1", 1),
+        (b"\t007 ", 7),
+        (b"9" * 18, 10**18 - 1),
+        (b"", None),
+        (b" ", None),
+        (b"1" * 19, None),
+        (b"1 1", None),
+    ],
+)
+def test_a_pattern_takes_lengths_of_1_to_18_digits(value, length):
+    """Of requests and of answers; anything else is left to be refused."""
+    head = b"POST /p HTTP/1.1\r\nHost: a\r\nContent-Length:"
+    reader = RequestReader(RequestNames(), HeadLimits())
+    answer, answers = b"HTTP/1.1 200 OK\r\nContent-Length:", AnswerReader()
+    for _ in range(_OFTEN):
+        reader.read(head + b"5")
+        answers.read(answer + b"5")
+    found, got = reader.take(head + value + b"\r\n\r\n"), answers.take(answer + value + b"\r\n\r\n")
+
+    assert (found.content_length if found else None) == (got.content_length if got else None) == length
+    if found is not None:
+        assert found.has_body is (length > 0)
+        assert found.cookies is None
+        assert not found.is_usual
+
+
+def test_a_pattern_takes_cookies_without_the_blanks_around_them():
+    """And says nothing of a length where there is no such field."""
+    head = b"GET /p HTTP/1.1\r\nHost: a\r\nCookie:"
+    reader = RequestReader(RequestNames(), HeadLimits())
+    for _ in range(_OFTEN):
+        reader.read(head)
+    for value, cookies in ((b"", b""), (b" \t ", b""), (b"\t a=b; c \t", b"a=b; c"), (b"a", b"a")):
+        found = reader.take(head + value + b"\r\n\r\n")
+        assert found is not None
+        assert (found.cookies, found.content_length, found.has_body, found.is_usual) == (cookies, -1, False, False)
+
+
+def test_reports_are_read_with_care_unless_nobody_is_believed():
+    """A reader that is not told otherwise may stand behind a trusted proxy."""
+    reader = RequestReader(RequestNames(), HeadLimits())
+    for _ in range(_OFTEN + 1):
+        head = reader.read(REQUESTS[2])
+        assert isinstance(head, RequestHead)
+        assert (head.request_id, head.forwarded) == (b"abc", [(b"x-forwarded-for", b"1.2.3.4")])
+
+    assert not by_pattern(reader, REQUESTS[2])
+
+
+def test_an_answer_may_have_every_kind_of_field_that_patterns_know():
+    """All of them at once, too."""
+    head = b"HTTP/1.1 200 OK\r\nServer: x\r\nContent-Length: 1\r\nConnection: keep-alive\r\nKeep-Alive: 5"
+    reader = AnswerReader()
+    for _ in range(_OFTEN):
+        reader.read(head)
+
+    assert by_pattern(reader, head)
+
+
+@pytest.mark.parametrize("status", [b"20", b"2000", b"099", b"2x0", b""])
+def test_a_pattern_takes_statuses_of_three_digits(status):
+    """The first of them no zero; anything else is left to be refused."""
+    assert ANSWER_READER.take(b"HTTP/1.1 200 x\r\n\r\n") is not None
+    assert ANSWER_READER.take(b"HTTP/1.1 " + status + b" x\r\n\r\n") is None
+    assert ANSWER_READER.take(b"HTTP/1.1 " + status + b"\r\n\r\n") is None
 
 
 # ---------------------------------------------------------------- time
