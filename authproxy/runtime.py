@@ -19,6 +19,7 @@ from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import RouteStats
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.keystore import Demand
+from authproxy.sessions.means import LoginPage, SessionMeans
 from authproxy.upstream.pool import Upstream
 
 
@@ -61,12 +62,16 @@ class Zone:
     """Without a prefix and peppers where tokens do not count."""
     catalog: Catalog
     certificates: CertificateRules | None = None
-    """None: tokens alone count."""
+    """None: no certificate counts."""
+    sessions: SessionMeans | None = None
+    """None: nobody signs in."""
 
     @property
     def takes_tokens(self) -> bool:
         """Whether a token can help to come in."""
-        rules = self.certificates
+        rules, sessions = self.certificates, self.sessions
+        if sessions is not None and not sessions.or_token:
+            return False
         return rules is None or rules.or_token or rules.and_token
 
 
@@ -127,6 +132,10 @@ class Route:
     response: HeaderRules | None = None
     preflight: Preflight | None = None
     """None: OPTIONS is a method like any."""
+    guards_origin: bool = True
+    """Pages of other origins may change nothing with somebody's session."""
+    place: LoginPage | None = None
+    """The proxy answers itself, about the zone's login; None: nearly all routes."""
 
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""
@@ -135,7 +144,8 @@ class Route:
 
     def __post_init__(self) -> None:
         zone = "" if self.zone is None else self.zone.name
-        text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{self.upstream.name}"'
+        behind = "" if self.place is not None else self.upstream.name
+        text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{behind}"'
         object.__setattr__(self, "log_facts", text.encode("ascii", "replace"))
         untouched = self.request is None and self.rewrite is None and self.upstream_host is None
         object.__setattr__(self, "is_plain", untouched and self.zone is not None and not self.forward_credentials)
@@ -243,6 +253,8 @@ class Runtime:
     """Whose X-Forwarded-* and Forwarded are believed."""
     pages: Pages | None = None
     """What people are shown; None: the built-in pages."""
+    own_cookies: frozenset[bytes] = field(init=False, default=frozenset())
+    """The names of session cookies, in lower case."""
     prefixes: tuple[bytes, ...] = field(init=False, default=())
     """The token prefixes of all zones, with the underscore behind."""
     id_header: bytes | None = field(init=False, default=None)
@@ -251,6 +263,8 @@ class Runtime:
     def __post_init__(self) -> None:
         if len(self.identity) == 1 and self.identity[0][1] is IdentityValue.ID:
             object.__setattr__(self, "id_header", self.identity[0][0])
+        cookies = {zone.sessions.cookie.name.lower() for zone in self.zones.values() if zone.sessions is not None}
+        object.__setattr__(self, "own_cookies", frozenset(cookies))
         object.__setattr__(
             self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values() if zone.rules.prefix)
         )

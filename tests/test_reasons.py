@@ -4,7 +4,9 @@ import re
 from pathlib import Path
 
 from authproxy.core.decision import Reason
+from authproxy.core.login import FormProblem
 from authproxy.core.route import NoRoute
+from authproxy.core.session import SessionReason
 from authproxy.tunnel.ended import End
 from authproxy.upstream.interface import Failure
 
@@ -27,7 +29,7 @@ def test_every_reason_is_explained():
     said |= {"credential-in-clear"} & set(re.findall(r'"(credential-in-clear)"', source))
     # The two words of an if-else in tunnel.py.
     said |= set(re.findall(r'"(drained|tunnel-idle)"', source))
-    known = {one.value for family in (Reason, NoRoute, Failure) for one in family}
+    known = {one.value for family in (Reason, SessionReason, FormProblem, NoRoute, Failure) for one in family}
 
     assert told == said | known
 

@@ -30,6 +30,7 @@ COMMANDS = {
     "keys": "Make keys and certificates.",
     "pepper": "Make peppers.",
     "token": "Make, read and check API tokens.",
+    "session": "List and end the sessions of people who signed in.",
     "completion": "Print the shell's completion script.",
     "version": "Print the version.",
 }

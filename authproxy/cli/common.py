@@ -59,7 +59,12 @@ def load_settings(config: Path) -> Loaded:
     if not config.exists():
         raise ConfigError(f"{config}: there is no such file (name one with -c or AUTHPROXY_CONFIG)")
     from authproxy import settings
-    from authproxy.catalogs import registry
+    from authproxy.catalogs.registry import kinds as catalog_kinds
+    from authproxy.sessions.registry import kinds as session_kinds
 
-    kinds = {name: kind.options for name, kind in registry.kinds().items()}
-    return settings.load(config, catalog_kinds=kinds, environ=os.environ)  # noqa: TID251  (this is the border)
+    return settings.load(
+        config,
+        catalog_kinds={name: kind.options for name, kind in catalog_kinds().items()},
+        session_kinds={name: kind.options for name, kind in session_kinds().items()},
+        environ=os.environ,  # noqa: TID251  (this is the border)
+    )

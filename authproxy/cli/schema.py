@@ -1,4 +1,4 @@
-"""`authproxy schema`: the JSON Schema of the configuration, with the catalog kinds that are installed here."""
+"""`authproxy schema`: the JSON Schema of the configuration, with the kinds of catalogs and session stores that are installed here."""
 
 import json
 
@@ -18,8 +18,10 @@ def command() -> None:
 
     It knows shapes and spellings; `authproxy check` also knows whether names exist, and reads the files that are named.
     """
-    from authproxy.catalogs import registry
+    from authproxy.catalogs.registry import kinds as catalog_kinds
+    from authproxy.sessions.registry import kinds as session_kinds
     from authproxy.settings import json_schema
 
-    kinds = {name: kind.options for name, kind in registry.kinds().items()}
-    click.echo(json.dumps(json_schema(kinds), indent=2))
+    catalogs = {name: kind.options for name, kind in catalog_kinds().items()}
+    sessions = {name: kind.options for name, kind in session_kinds().items()}
+    click.echo(json.dumps(json_schema(catalogs, sessions), indent=2))

@@ -15,6 +15,7 @@ from authproxy.core.bearer import token_of
 from authproxy.core.match import Match, match
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId
+from authproxy.core.session import SessionReason
 from authproxy.core.token import Token, assemble, parse
 
 Network: TypeAlias = IPv4Network | IPv6Network
@@ -43,6 +44,7 @@ class Reason(Enum):
     CERTIFICATE_NAME_REFUSED = "certificate-name-refused"
     UNKNOWN_CERTIFICATE = "unknown-certificate"
     USER_MISMATCH = "user-mismatch"
+    CROSS_ORIGIN = "cross-origin"
 
     # An enum hashes through Python code; members are singletons, so the object's own hash serves, at a tenth.
     __hash__ = object.__hash__
@@ -51,7 +53,7 @@ class Reason(Enum):
 class Deny(NamedTuple):
     """The request does not pass."""
 
-    reason: Reason
+    reason: Reason | SessionReason
     presented: bool
     """Whether a credential was presented at all (RFC 6750, 3: only then is it called invalid)."""
     user_id: UserId | None = None
@@ -66,9 +68,9 @@ class Allow(NamedTuple):
     record: TokenRecord
     zone: str
     method: str
-    """`token` or `certificate`; sessions have their own word."""
+    """`token`, `session` or `certificate`."""
     version: int | None
-    """The rotation version of the token that was shown; in grace one below the record's. None: none was shown."""
+    """The rotation version of the token that was shown, now or at sign-in; in grace one below the record's. None: none was."""
     matched: Match | None
     """Which credential of the record the token met; None: none was shown."""
     pepper: str

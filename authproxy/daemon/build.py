@@ -10,11 +10,12 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.decision import AllowRules
 from authproxy.core.names import RequestNames, fold
 from authproxy.core.record import UserId
-from authproxy.core.route import Pattern, RouteTable
+from authproxy.core.route import RouteTable
 from authproxy.core.server_names import ServerNames
 from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.pages import pages_of
+from authproxy.daemon.tables import table_of
 from authproxy.daemon.tunnels import plan_of
 from authproxy.daemon.upstreams import health_check, tell
 from authproxy.daemon.zones import zone_of
@@ -34,6 +35,7 @@ from authproxy.runtime import (
     Times,
     Zone,
 )
+from authproxy.sessions.interface import SessionStore
 from authproxy.settings import Settings
 from authproxy.settings.addresses import UnixSocket, Url
 from authproxy.settings.listeners import Listener as ListenerSettings
@@ -56,6 +58,7 @@ class Parts:
     sources: Sources
     material: Material
     catalogs: Mapping[str, Catalog]
+    sessions: Mapping[str, SessionStore]
     stats: Stats
     spawn: Spawn
     previous: Mapping[str, tuple[object, Upstream]] = field(default_factory=dict)
@@ -83,12 +86,12 @@ def build(parts: Parts, generation: int) -> Built:
         parts.sources.loaded,
         "zones",
         settings.zones,
-        lambda name: zone_of(parts.sources, parts.material, parts.catalogs, name),
+        lambda name: zone_of(parts.sources, parts.material, parts.catalogs, parts.sessions, name),
     )
     upstreams = gather(parts.sources.loaded, "upstreams", settings.upstreams, lambda name: _upstream(parts, name))
     by_name = {name: upstream for name, (_, upstream) in upstreams.items()}
     routes = [_route(parts, index, zones, by_name) for index in range(len(settings.routes))]
-    tables = {name: _table(settings.routes, routes, name) for name in settings.listeners}
+    tables = {name: table_of(settings.routes, routes, name, parts.stats) for name in settings.listeners}
     runtime = Runtime(
         generation=generation,
         listeners={name: _listener(parts, name, tables, generation) for name in settings.listeners},
@@ -183,6 +186,7 @@ def _route(parts: Parts, index: int, zones: Mapping[str, Zone], upstreams: Mappi
         request=_header_rules(parts, index, "request", settings.headers.request),
         response=_header_rules(parts, index, "response", settings.headers.response),
         preflight=_preflight(settings),
+        guards_origin=settings.cross_origin == "refuse",
     )
 
 
@@ -231,15 +235,6 @@ def _header_rules(parts: Parts, index: int, side: str, values: Mapping[str, Head
             raise ConfigError(f"{parts.sources.loaded.where(*path)}: a header's value is one line")
         lines += b"%b: %b\r\n" % (name.encode(), text)
     return HeaderRules(set_lines=lines, dropped=frozenset(fold(name.encode()) for name in values))
-
-
-def _table(described: tuple[RouteSettings, ...], routes: list[Route], listener: str) -> RouteTable[Route]:
-    """Return the routes that are served on a listener; none where it redirects."""
-    return RouteTable(
-        (Pattern(one.host, one.path, one.exact), route)
-        for one, route in zip(described, routes, strict=True)
-        if listener in one.listeners
-    )
 
 
 def _redirect(settings: Settings, own: ListenerSettings, tables: Mapping[str, RouteTable[Route]]) -> Redirect | None:

@@ -4,7 +4,7 @@ from pathlib import Path
 from typing import Final
 
 from authproxy.core.colour import Colour
-from authproxy.core.pages import REFUSED, STYLE, Look, Pages, check_template, make_pages
+from authproxy.core.pages import REFUSED, SIGN_IN, SIGNED_OUT, STYLE, Look, Pages, check_template, make_pages
 from authproxy.core.secret import Secret
 from authproxy.core.template import TemplateError
 from authproxy.daemon.material import Sources
@@ -13,7 +13,7 @@ from authproxy.errors import AuthproxyError, ConfigError
 from authproxy.keystore.reading import read
 from authproxy.settings.pages import Pages as PagesSettings
 
-_FILES: Final = {"style": STYLE, "refused": REFUSED}
+_FILES: Final = {"style": STYLE, "refused": REFUSED, "sign_in": SIGN_IN, "signed_out": SIGNED_OUT}
 _BUILT_IN: Final = Look()
 
 

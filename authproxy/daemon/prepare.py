@@ -21,6 +21,8 @@ from authproxy.daemon.material import (
     read_truststores,
     server_contexts,
 )
+from authproxy.daemon.sessions import OpenedStore, open_stores
+from authproxy.daemon.sessions import notes_of as shared_origins
 from authproxy.daemon.tunnels import notes_of
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Keystore, Truststore
@@ -36,6 +38,7 @@ class Prepared:
     """The settings, and the secrets that they refer to."""
     material: Material
     catalogs: Mapping[str, Opened]
+    sessions: Mapping[str, OpenedStore]
     built: Built
     contexts: Mapping[str, Contexts]
     ops: ssl.SSLContext | None = None
@@ -76,7 +79,7 @@ class Inputs:
 def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
     """Read the keys and the trust that a configuration names; raises ConfigError."""
     sources = open_sources(loaded, workshop.environ)
-    sources.notes.extend(notes_of(loaded))
+    sources.notes.extend([*notes_of(loaded), *shared_origins(loaded)])
     old = before.material.keystores if before is not None else {}
     return Inputs(
         sources=sources,
@@ -96,10 +99,12 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
     material = Material(keystores=inputs.keystores, truststores=inputs.truststores, users=inputs.users)
     contexts = server_contexts(loaded, material)
     catalogs = open_catalogs(loaded, before.catalogs if before is not None else {})
+    sessions = open_stores(loaded, before.sessions if before is not None else {})
     parts = Parts(
         sources=inputs.sources,
         material=material,
         catalogs={name: opened.catalog for name, opened in catalogs.items()},
+        sessions={name: opened.store for name, opened in sessions.items()},
         stats=workshop.stats,
         spawn=workshop.spawn,
         previous=before.built.upstreams if before is not None else {},
@@ -109,6 +114,7 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
         sources=inputs.sources,
         material=material,
         catalogs=catalogs,
+        sessions=sessions,
         built=build(parts, generation),
         contexts=contexts,
         ops=ops_context(loaded, material),

@@ -9,6 +9,7 @@ from typing import Final
 
 from authproxy import events
 from authproxy.catalogs.interface import Catalog
+from authproxy.core.session import milliseconds
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import Poller
@@ -20,6 +21,7 @@ from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, outcomes_of
 from authproxy.daemon.revocations import revocation_teller
 from authproxy.daemon.rounds import Rounds
+from authproxy.daemon.sessions import prune
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
 from authproxy.daemon.teller import Teller
@@ -28,6 +30,7 @@ from authproxy.edge.server import health_page
 from authproxy.edge.services import Services
 from authproxy.errors import ConfigError
 from authproxy.runtime import Current
+from authproxy.sessions.interface import SessionStore
 from authproxy.settings import Loaded
 
 _LOG: Final = log.get("authproxy.daemon")
@@ -186,6 +189,8 @@ class Proxy:
             upstream.retire()
         for opened in self.prepared.catalogs.values():
             await opened.catalog.aclose()
+        for kept in self.prepared.sessions.values():
+            await kept.store.aclose()
         self._outside.close()
 
     def lines_dropped(self) -> int:
@@ -230,6 +235,10 @@ class Proxy:
             other = after.catalogs.get(name)
             if other is None or other.catalog is not opened.catalog:
                 self.tasks.spawn(_close_later(opened.catalog))
+        used = {id(one.store) for one in after.sessions.values()}
+        for former in before.sessions.values():
+            if id(former.store) not in used:
+                self.tasks.spawn(_close_later(former.store))
 
     def _sweep(self) -> None:
         """Keep deadlines, and let go of what has gathered."""
@@ -249,6 +258,7 @@ class Proxy:
             if monotonic() - looked >= _CALENDAR:
                 looked = monotonic()
                 self._warner.look(self.status.endings, self._now())
+                await prune(self.prepared.sessions, milliseconds(self._now()))
             for outcome in await self._poller.reload_due(self.prepared.catalogs, monotonic()):
                 self._teller.tell_catalog(outcome)
 
@@ -260,10 +270,10 @@ class Proxy:
         _LOG.error(events.REQUEST_CRASHED, request_id=request_id, exc_info=error)
 
 
-async def _close_later(catalog: Catalog) -> None:
-    """Close a catalog that no new request asks, once those that asked it have their answer."""
+async def _close_later(asked: Catalog | SessionStore) -> None:
+    """Close what no new request asks, once those that asked it have their answer."""
     await asyncio.sleep(_LAST_ANSWERS)
-    await catalog.aclose()
+    await asked.aclose()
 
 
 async def _wait(hurry: asyncio.Event, seconds: float) -> None:

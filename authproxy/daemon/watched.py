@@ -11,7 +11,7 @@ from authproxy.options import Options, SecretRef
 from authproxy.settings import Settings
 
 # Catalogs look after their own files, and the rest is written by this process or no material.
-_LEFT_OUT: Final = frozenset({"include", "catalogs", "logging", "control", "state"})
+_LEFT_OUT: Final = frozenset({"include", "catalogs", "sessions", "logging", "control", "state"})
 
 
 def material_files(settings: Settings, environ: Mapping[str, str]) -> tuple[Path, ...]:

@@ -7,23 +7,32 @@ from authproxy.core.client_name import Source
 from authproxy.core.decision import TokenRules
 from authproxy.core.pepper import Pepper
 from authproxy.daemon.material import Material, Sources
+from authproxy.daemon.sessions import means_of
 from authproxy.keystore import Demand
 from authproxy.runtime import CertificateRules, Zone
+from authproxy.sessions.interface import SessionStore
 from authproxy.settings.zones import Zone as ZoneSettings
 
 
-def zone_of(sources: Sources, material: Material, catalogs: Mapping[str, Catalog], name: str) -> Zone:
+def zone_of(
+    sources: Sources,
+    material: Material,
+    catalogs: Mapping[str, Catalog],
+    stores: Mapping[str, SessionStore],
+    name: str,
+) -> Zone:
     """Return a zone ready for requests; SecretError: one of its peppers cannot be read."""
     settings = sources.loaded.settings.zones[name]
-    peppers = tuple(
-        Pepper(sources.pepper(reference, "zones", name, "peppers", index))
-        for index, reference in enumerate(settings.peppers)
-    )
+    secrets = [
+        sources.pepper(reference, "zones", name, "peppers", index) for index, reference in enumerate(settings.peppers)
+    ]
+    peppers = tuple(map(Pepper, secrets))
     return Zone(
         name=name,
         rules=TokenRules(zone=name, prefix=(settings.prefix or "").lower().encode(), peppers=peppers),
         catalog=catalogs[settings.catalog],
         certificates=_certificate_rules(settings, material, name),
+        sessions=means_of(name, settings, stores, list(zip(secrets, peppers, strict=True))),
     )
 
 

@@ -123,7 +123,7 @@ class _Milliseconds(dict[int, bytes]):
 
 _MOST_SPELLED: Final = 5000
 _MS: Final = _Milliseconds()
-_CREDENTIALS: Final = {"token": b"token", "certificate": b"certificate"}
+_CREDENTIALS: Final = {"token": b"token", "session": b"session", "certificate": b"certificate"}
 _NO_ROUTE: Final = b'"zone":"","route":"","upstream":""'
 _LINE: Final = (
     b'{"time":"%b","event":"%b","request_id":"%b",%b,"client":"%b","method":"%b","host":"%b","path":"%b",'

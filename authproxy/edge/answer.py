@@ -45,7 +45,7 @@ def answer_head(  # noqa: C901  # one field after the other
     passed = head.passed if route.response is None else without(route.response, head.lines)
     if head.status in _LENGTHLESS:
         passed = joined(line for line in passed.split(CRLF)[1:] if line[:15].lower() != b"content-length:")
-    extra = b"" if head.cookies is None else _cookies(route, head.cookies)
+    extra = b"" if head.cookies is None else _cookies(facts, route, head.cookies)
     if route.response is not None:
         extra += route.response.set_lines
     if facts.listener.hsts is not None and not head.hsts:
@@ -61,11 +61,11 @@ def answer_head(  # noqa: C901  # one field after the other
     return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, passed, extra, facts.request_id)
 
 
-def _cookies(route: Route, lines: list[bytes]) -> bytes:
+def _cookies(facts: Facts, route: Route, lines: list[bytes]) -> bytes:
     """Return the Set-Cookie lines that pass: no upstream sets or clears a cookie of this proxy."""
     if route.response is not None and b"SET_COOKIE" in route.response.dropped:
         return b""
-    passed = [line for line in lines if not is_own(_cookie_name(line))]
+    passed = [line for line in lines if not is_own(_cookie_name(line), facts.runtime.own_cookies)]
     return b"".join([line + b"\r\n" for line in passed])
 
 

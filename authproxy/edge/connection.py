@@ -16,14 +16,16 @@ from authproxy.edge.gate import accepted_id, fold_host
 from authproxy.edge.origin import origin_behind
 from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.phase import BODY, BUSY, HEAD, Phase
+from authproxy.edge.reception import Reception
 from authproxy.edge.refusal import MISDIRECTED, Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
-from authproxy.edge.watched import Watched
+from authproxy.edge.visitor import Visitor
 from authproxy.http1.body import LengthReader
 from authproxy.http1.chunked import BadChunk, ChunkedReader
 from authproxy.http1.request import Malformed, RequestHead
 from authproxy.runtime import Listener, Route, Runtime
+from authproxy.sessions.means import LoginPage
 
 if TYPE_CHECKING:
     from authproxy.edge.server import EdgeServer
@@ -37,7 +39,7 @@ _WORDS: Final = 64
 _PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
-class ClientConnection(Watched):
+class ClientConnection(Reception):
     """Reads requests, lets them through or refuses them."""
 
     __slots__ = ("_blank_line",)
@@ -65,6 +67,8 @@ class ClientConnection(Watched):
                 self.line.hold()
             elif phase is Phase.SKIP:
                 self.skip(data)
+            elif phase is Phase.FORM:
+                self.read_form(data)
         except Exception as error:  # noqa: BLE001  # whatever goes wrong here, nothing passes
             self.crash(error)
 
@@ -181,12 +185,14 @@ class ClientConnection(Watched):
                 exchange.start(self, services, facts, route, block)
         elif isinstance(outcome, Refusal):
             self.refuse(facts, outcome)
+        elif isinstance(outcome, LoginPage):
+            self.receive(facts)
         else:
             self.line.hold()
             self.line.set_deadline(_PATIENCE)
             services.spawn(self._decide_later(facts, outcome))
 
-    def _decide_shown(self, shown: ServerNames[str], facts: Facts) -> Refusal | Question | None:
+    def _decide_shown(self, shown: ServerNames[str], facts: Facts) -> Refusal | Question | Visitor | LoginPage | None:
         """Decide where a handshake for another host could have shown another certificate, and asked for one by it."""
         if shown.of(fold_host(facts.request.host)) != shown.of(self._peer.server_name):
             return MISDIRECTED
@@ -199,7 +205,7 @@ class ClientConnection(Watched):
         origin = origin_behind(self._peer, head.forwarded, runtime.trusted, self._origin.shown)
         return facts_of(runtime, listener, head, request_id, origin, services.monotonic())
 
-    async def _decide_later(self, facts: Facts, question: Question) -> None:
+    async def _decide_later(self, facts: Facts, question: Question | Visitor) -> None:
         try:
             refusal = await fetch_and_judge(self._services, facts, question)
             if self._facts is not facts or not self.line.is_open:

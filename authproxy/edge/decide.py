@@ -1,7 +1,7 @@
 """From a head to a verdict: finds the route, asks, fetches, judges. The only await is a catalog that must be asked."""
 
 from authproxy.catalogs.interface import MISS
-from authproxy.core.decision import Allow, Deny, admit, ask, judge
+from authproxy.core.decision import Allow, Deny, Reason, admit, ask, judge
 from authproxy.core.record import user_id_text
 from authproxy.core.tally import owner_of
 from authproxy.edge.certified import UNFIT, Question, ask_certified, judge_question
@@ -19,11 +19,13 @@ from authproxy.edge.refusal import (
     refuse_unavailable,
 )
 from authproxy.edge.services import Services
-from authproxy.errors import CatalogUnavailable
+from authproxy.edge.visitor import Visitor, fetch_visitor, judge_now, read_visitor, refuse_origin, refuse_visitor
+from authproxy.errors import CatalogUnavailable, SessionStoreUnavailable
 from authproxy.runtime import Route, Zone
+from authproxy.sessions.means import LoginPage, SessionMeans
 
 
-def decide(services: Services, facts: Facts) -> Refusal | Question | None:  # noqa: C901, PLR0911  # every step may refuse
+def decide(services: Services, facts: Facts) -> Refusal | Question | Visitor | LoginPage | None:  # noqa: C901, PLR0911  # every step may refuse
     """Decide at once when the catalog knows at once: None is a pass, noted in `facts`.
 
     A question is returned when the catalog must be waited for; then `await fetch_and_judge`.
@@ -35,11 +37,15 @@ def decide(services: Services, facts: Facts) -> Refusal | Question | None:  # no
     if isinstance(route, Refusal):
         return route
     facts.route = route
+    if route.place is not None:
+        return route.place
     if route.preflight is not None and (answer := answer_preflight(route.preflight, head)) is not None:
         return answer
     zone = route.zone
     if zone is None:
         return check_body(route, head) if head.has_body else None
+    if zone.sessions is not None and (visitor := read_visitor(zone.sessions, head)) is not None:
+        return _decide_visitor(services, facts, zone.sessions, visitor)
     rules = zone.certificates
     question: Question | Deny = (
         ask(zone.rules, head.authorization, head.token)
@@ -66,20 +72,50 @@ def decide(services: Services, facts: Facts) -> Refusal | Question | None:  # no
     return _admitted(services, facts, route, verdict)
 
 
-async def fetch_and_judge(services: Services, facts: Facts, question: Question) -> Refusal | None:
-    """Wait for the catalog, then judge. A catalog that cannot tell is 503: never a pass, never a 401."""
+def _decide_visitor(
+    services: Services, facts: Facts, means: SessionMeans, visitor: Visitor | Deny
+) -> Refusal | Visitor | None:
+    """Decide on a session at once when store and catalog know at once."""
     route = facts.route
     if route is None or route.zone is None:
         return refuse_unavailable("crashed")
-    try:
-        known = await route.zone.catalog.look_up(route.zone.name, question.user_id)
-    except CatalogUnavailable as error:
-        return refuse_unavailable("catalog-unavailable", str(error))
-    verdict = judge_question(route.zone, question, known, facts, services.now())
+    if isinstance(visitor, Deny):
+        return _denied(services, facts, route.zone, visitor)
+    clock = services.clock
+    now = clock.moment if facts.started < clock.until else clock.look(facts.started)
+    verdict = judge_now(route.zone, means, visitor, now)
+    if verdict is None:
+        return visitor
     if isinstance(verdict, Deny):
         return _denied(services, facts, route.zone, verdict)
     facts.allow = verdict
     return _admitted(services, facts, route, verdict)
+
+
+async def fetch_and_judge(services: Services, facts: Facts, question: Question | Visitor) -> Refusal | None:
+    """Wait for catalog and store, then judge. One that cannot tell is 503: never a pass, never a 401."""
+    route = facts.route
+    if route is None or route.zone is None:
+        return refuse_unavailable("crashed")
+    try:
+        verdict = await _fetch(services, facts, route.zone, question)
+    except CatalogUnavailable as error:
+        return refuse_unavailable("catalog-unavailable", str(error))
+    except SessionStoreUnavailable as error:
+        return refuse_unavailable("sessions-unavailable", str(error))
+    if isinstance(verdict, Deny):
+        return _denied(services, facts, route.zone, verdict)
+    facts.allow = verdict
+    return _admitted(services, facts, route, verdict)
+
+
+async def _fetch(services: Services, facts: Facts, zone: Zone, question: Question | Visitor) -> Allow | Deny:
+    if not isinstance(question, Visitor):
+        known = await zone.catalog.look_up(zone.name, question.user_id)
+        return judge_question(zone, question, known, facts, services.now())
+    if zone.sessions is None:
+        return Deny(Reason.NO_CREDENTIAL, presented=False)
+    return await fetch_visitor(zone, zone.sessions, question, services.now())
 
 
 def _denied(services: Services, facts: Facts, zone: Zone, verdict: Deny) -> Refusal:
@@ -92,7 +128,8 @@ def _denied(services: Services, facts: Facts, zone: Zone, verdict: Deny) -> Refu
         seconds = services.failures.note(facts.origin.address, limit, services.monotonic())
         if seconds:
             return refuse_failures(verdict, seconds, user)
-    return refuse_credential(zone.name, verdict, user, tokens=zone.takes_tokens)
+    refusal = refuse_credential(zone.name, verdict, user, tokens=zone.takes_tokens or zone.sessions is not None)
+    return refusal if zone.sessions is None else refuse_visitor(zone.sessions, facts, verdict, refusal)
 
 
 def has_too_many_tunnels(services: Services, facts: Facts) -> bool:
@@ -107,6 +144,8 @@ def _admitted(services: Services, facts: Facts, route: Route, verdict: Allow) ->
         reason = admit(route.allow, verdict.record, facts.origin.address)
         if reason is not None:
             return refuse_access(reason)
+    if verdict.method == "session" and (refusal := refuse_origin(route, facts)) is not None:
+        return refusal
     head = facts.request
     if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_tunnels(services, facts):
         return TOO_MANY_TUNNELS

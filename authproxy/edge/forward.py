@@ -118,7 +118,7 @@ def _credentials(facts: Facts, route: Route) -> bytes:
         if route.forward_credentials or not ours:
             lines = b"Authorization: %b\r\n" % head.authorization
     if head.cookies is not None and b"COOKIE" not in dropped:
-        cookies = without_own(head.cookies)
+        cookies = without_own(head.cookies, facts.runtime.own_cookies)
         if cookies or not head.cookies:
             lines += b"Cookie: %b\r\n" % cookies
     return lines

@@ -36,6 +36,9 @@ def send_refusal(
     )  # fmt: skip
     close = refusal.close or head.close or unread or services.current.draining
     pages = pages_of(facts.runtime)
+    if facts.allow is not None and facts.allow.answer_lines:
+        # The store has been told already: the browser must hear of its refreshed cookie whatever came after.
+        refusal = refusal.plus(b"".join(facts.allow.answer_lines))
     line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts, pages=pages))
     facts.user = refusal.user
     event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED

@@ -19,6 +19,8 @@ class Phase(Enum):
     """aiohttp answers."""
     SKIP = auto()
     """The body of a refused request is read away, then the next request comes."""
+    FORM = auto()
+    """The body is a form of the proxy's own."""
     CLOSED = auto()
     """What still comes is forgotten."""
 

@@ -5,7 +5,7 @@ that the client sees.
 """
 
 import json
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from email.utils import formatdate
 from enum import Enum, unique
 from http import HTTPStatus
@@ -46,10 +46,21 @@ class Refusal:
     """The connection cannot go on: what follows on it has no certain reading."""
     user: str = ""
     """Whom the credential claimed to be, for the log only."""
+    body: bytes | None = None
+    """A page of the proxy's own, whose type is among `lines`; None: what the status says."""
+
+    def plus(self, lines: bytes) -> "Refusal":
+        """Return the same with further field lines."""
+        return replace(self, lines=self.lines + lines)
+
+    def because(self, detail: str, user: str = "", reason: str = "") -> "Refusal":
+        """Return the same with more for the log."""
+        return replace(self, detail=detail, user=user, reason=reason or self.reason)
 
 
 _CLASSES: Final = {
-    204: AnswerClass.OWN_PAGE, 308: AnswerClass.OWN_PAGE,
+    200: AnswerClass.OWN_PAGE, 204: AnswerClass.OWN_PAGE, 303: AnswerClass.OWN_PAGE, 308: AnswerClass.OWN_PAGE,
+    302: AnswerClass.UNAUTHENTICATED,
     401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
     408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
     431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 504: AnswerClass.UPSTREAM,
@@ -98,6 +109,9 @@ _FOR_PEOPLE: Final = {
     503: ("The service is not available just now", f"This is not your fault. {_AGAIN}"),
     504: ("The service took too long to answer", f"What you asked for may still be going on. {_AGAIN}"),
 }
+
+# Redirections, which nobody reads.
+_EMPTY: Final = frozenset({302, 303, 308})
 
 NO_CONTENT: Final = Refusal(status=204, reason="")
 """The answer to `OPTIONS *` (RFC 9110, 9.3.7)."""
@@ -175,7 +189,9 @@ def refusal_bytes(  # noqa: PLR0913  # all that an answer depends on
     """Return the whole response: a page for a person's browser, JSON for everybody else."""
     status = refusal.status
     page = told(status)
-    if page is not None and wants_page(head):
+    if refusal.body is not None:
+        lines, body = b"Content-Length: %d\r\n" % len(refusal.body), refusal.body
+    elif page is not None and wants_page(head):
         lines, body = pages.refused_page.lines, pages.refused(page, request_id.decode("ascii"))
         lines += b"Content-Length: %d\r\n" % len(body)
     else:
@@ -199,7 +215,7 @@ def _content(status: int, request_id: str) -> tuple[bytes, bytes]:
     """Return what a program gets: the lines about the body, and the body."""
     if status == HTTPStatus.NO_CONTENT:
         return b"", b""
-    if status == HTTPStatus.PERMANENT_REDIRECT:
+    if status in _EMPTY:
         return b"Content-Length: 0\r\n", b""
     text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id}
     body = json.dumps(text).encode() + b"\n"

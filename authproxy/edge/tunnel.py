@@ -12,14 +12,17 @@ from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.record import record
 from authproxy.edge.services import Services
+from authproxy.edge.visitor import goes_on
 from authproxy.http1.answer import SWITCHING, AnswerHead
 from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
-from authproxy.runtime import Route
+from authproxy.runtime import Route, Zone
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure
 
 # How long a WebSocket that was told to end may take to say so too (RFC 6455, 7.1.1).
 _CLOSE_GRACE: Final = 5.0
+# How often the store is asked whether the session that opened a stream is still there.
+_VISITS: Final = 1.0
 
 
 class Tunnel(Ends):
@@ -45,6 +48,8 @@ class Tunnel(Ends):
         self._is_half = False
         """One side has ended, the other may still speak."""
         self._over = False
+        self._next_visit = 0.0
+        """Monotonic: when a session is looked up again."""
         if facts.allow is not None:
             services.tunnels.add(owner_of(facts.allow))
         self._zone = "" if facts.allow is None else facts.allow.zone
@@ -74,11 +79,21 @@ class Tunnel(Ends):
         allow, zone = self._facts.allow, self._services.current.runtime.zones.get(self._zone)
         if allow is None or self._over or self._closing:
             return
+        if zone is not None and allow.method == "session":
+            now = self._services.monotonic()
+            if now >= self._next_visit:
+                self._next_visit = now + _VISITS
+                self._services.spawn(self._recheck_session(zone))
+            return
         if zone is not None:
             record = zone.catalog.peek(zone.name, allow.record.user_id)
             if record is MISS or still_admitted(zone, self._facts, record, self._services.now()):
                 return
         self.revoke()
+
+    async def _recheck_session(self, zone: Zone) -> None:
+        if not await goes_on(zone, self._facts, self._services.now()):
+            self.revoke()
 
     def revoke(self) -> None:
         """End because whoever opened this may do so no longer; a WebSocket between two frames is told."""

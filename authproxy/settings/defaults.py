@@ -25,7 +25,9 @@ def fill(values: dict[str, Value]) -> dict[str, Value]:
     if isinstance(upstreams, dict):
         filled["upstreams"] = {name: _upstream(one) for name, one in upstreams.items()}
     if isinstance(zones, dict):
-        filled["zones"] = {name: _zone(one, _only(values, "truststores")) for name, one in zones.items()}
+        filled["zones"] = {
+            name: _zone(one, _only(values, "truststores"), _only(values, "sessions")) for name, one in zones.items()
+        }
     if isinstance(routes, list):
         names: list[Value] = (
             [name for name, one in listeners.items() if _mode(one) not in {"redirect", "tcp"}]
@@ -69,9 +71,14 @@ def _client_mode(value: dict[str, Value]) -> Value:
     return certificates.get("mode") if isinstance(certificates, dict) else None
 
 
-def _zone(value: Value, truststore: str | None) -> Value:
-    if isinstance(value, dict) and isinstance(certificate := value.get("certificate"), dict):
-        return {**value, "certificate": _with(certificate, "trust", truststore)}
+def _zone(value: Value, truststore: str | None, sessions: str | None) -> Value:
+    if not isinstance(value, dict):
+        return value
+    accepted = value.get("accepts")
+    if isinstance(accepted, list) and "session" in accepted:
+        value = _with(_with(_with(value, "sessions", sessions), "session", {}), "login", {})
+    if isinstance(certificate := value.get("certificate"), dict):
+        value = {**value, "certificate": _with(certificate, "trust", truststore)}
     return value
 
 

@@ -14,7 +14,7 @@ from authproxy.errors import ConfigError
 from authproxy.settings.tree import Map, Mark, Node, Path, Problem, Scalar, Seq, dotted, parse
 from authproxy.settings.values import Value, Values
 
-BY_NAME: Final = ("keystores", "truststores", "listeners", "catalogs", "zones", "upstreams")
+BY_NAME: Final = ("keystores", "truststores", "listeners", "catalogs", "sessions", "zones", "upstreams")
 _MAX_BYTES: Final = 1024 * 1024
 _MAX_FILES: Final = 100
 

@@ -19,7 +19,7 @@ from authproxy.settings.checks import check
 from authproxy.settings.checks.finding import Known
 from authproxy.settings.defaults import fill
 from authproxy.settings.document import BY_NAME, Document, read
-from authproxy.settings.model import Settings, model_for
+from authproxy.settings.model import Kinds, Settings, kinds_of, model_for
 from authproxy.settings.nearest import nearest
 from authproxy.settings.notes import notes
 from authproxy.settings.problems import Translator
@@ -48,16 +48,22 @@ class Loaded:
         return self.document.where(path)
 
 
-def load(path: FilePath, *, catalog_kinds: Mapping[str, type[Options]], environ: Mapping[str, str]) -> Loaded:
+def load(
+    path: FilePath,
+    *,
+    catalog_kinds: Mapping[str, type[Options]],
+    session_kinds: Mapping[str, type[Options]] | None = None,
+    environ: Mapping[str, str],
+) -> Loaded:
     """Return the checked settings of the file at `path`.
 
-    Secrets, keys and catalogs that they name are not read here.
+    Secrets, keys, catalogs and sessions that they name are not read here.
 
     Raises:
         ConfigError: with every problem, each `file:line:column: dotted.key: what is wrong (cure)`.
     """
     document, problems = read(path, environ)
-    settings, found = _validate(document, catalog_kinds)
+    settings, found = _validate(document, kinds_of(catalog_kinds, session_kinds))
     # A value that could not be read is told once, not again as unfit for its key.
     told = {(problem.mark, problem.path) for problem in problems}
     problems += [problem for problem in found if (problem.mark, problem.path) not in told]
@@ -66,7 +72,7 @@ def load(path: FilePath, *, catalog_kinds: Mapping[str, type[Options]], environ:
     return Loaded(settings=settings, files=document.files, notes=notes(settings, document), document=document)
 
 
-def _validate(document: Document, kinds: Mapping[str, type[Options]]) -> tuple[Settings | None, list[Problem]]:
+def _validate(document: Document, kinds: Kinds) -> tuple[Settings | None, list[Problem]]:
     model, values = model_for(kinds), fill(document.values)
     context = {"base": document.files[0].absolute().parent}
     routes = document.values.get("routes")

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from functools import cache
-from typing import Annotated, Final, Literal
+from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
@@ -33,8 +33,6 @@ class Settings(Section):
     # Built when used: what is validated is the subclass that `model_for` makes.
     model_config = ConfigDict(defer_build=True)
 
-    LATER = frozenset({"sessions"})
-
     version: Literal[1]
     """The version of this file's rules: 1."""
     include: tuple[LocalPath, ...] = ()
@@ -47,6 +45,8 @@ class Settings(Section):
     """Where clients knock, by name; at least one."""
     catalogs: Mapping[Name, Options] = {}
     """Where token records come from, by name; `kind` says how."""
+    sessions: Mapping[Name, Options] = {}
+    """Where browser sessions are kept, by name; `kind` says how."""
     zones: Mapping[Name, Zone] = {}
     """Who may come in, by name; isolated from one another."""
     upstreams: Mapping[Name, Upstream] = {}
@@ -84,8 +84,11 @@ class Settings(Section):
         return UnixSocket(str(self.state / CONTROL_NAME))
 
 
-LATER_KINDS: Final = frozenset({"sqlite", "postgres", "redis", "http"})
-_CATALOGS: Final = Settings.model_fields["catalogs"]
+LATER_KINDS: Final[Mapping[str, frozenset[str]]] = {
+    "catalogs": frozenset({"sqlite", "postgres", "redis", "http"}),
+    "sessions": frozenset({"redis"}),
+}
+"""By family, a section whose values are of kinds."""
 
 
 class OneOf:
@@ -107,17 +110,31 @@ def _kind_tag(value: object) -> str | None:
     return f"<{kind}>" if isinstance(kind, str) else None
 
 
-def model_for(catalog_kinds: Mapping[str, type[Options]]) -> type[Settings]:
-    """Return Settings whose `catalogs` are of these kinds; for the same kinds the same class, so that values compare."""
-    return _model_for(tuple(catalog_kinds.items()))
+Kinds: TypeAlias = Mapping[str, Mapping[str, type[Options]]]
+"""By section, the options of each kind."""
+
+
+def kinds_of(catalogs: Mapping[str, type[Options]], sessions: Mapping[str, type[Options]] | None) -> Kinds:
+    """Return the kinds of both families; without kinds of sessions their section stays empty."""
+    return {"catalogs": catalogs} | ({} if sessions is None else {"sessions": sessions})
+
+
+def model_for(kinds: Kinds) -> type[Settings]:
+    """Return Settings whose `catalogs` and `sessions` are of these kinds, by section.
+
+    For the same kinds it is the same class, so that values compare.
+    """
+    return _model_for(tuple((section, tuple(found.items())) for section, found in kinds.items()))
 
 
 @cache
-def _model_for(catalog_kinds: tuple[tuple[str, type[Options]], ...]) -> type[Settings]:
-    kind = Annotated[Options, OneOf(dict(catalog_kinds))]
-    return create_model(
-        "Settings",
-        __base__=Settings,
-        __doc__=Settings.__doc__,
-        catalogs=(Mapping[Name, kind], Field(default_factory=dict[str, Options], description=_CATALOGS.description)),
-    )
+def _model_for(kinds: tuple[tuple[str, tuple[tuple[str, type[Options]], ...]], ...]) -> type[Settings]:
+    fields = {section: _field(section, dict(found)) for section, found in kinds}
+    made: type[Settings] = create_model("Settings", __base__=Settings, __doc__=Settings.__doc__, **fields)  # type: ignore[call-overload]
+    return made
+
+
+def _field(section: str, kinds: Mapping[str, type[Options]]) -> tuple[object, object]:
+    kind = Annotated[Options, OneOf(kinds)]
+    description = Settings.model_fields[section].description
+    return Mapping[Name, kind], Field(default_factory=dict[str, Options], description=description)

@@ -36,8 +36,6 @@ HexColour = Annotated[
 class Pages(Section):
     """The look of the pages that people are shown; programs get JSON."""
 
-    LATER = frozenset({"sign_in", "signed_out"})
-
     name: Title = ""
     """Whose pages these are; stands above every heading."""
     accent: HexColour = None
@@ -48,3 +46,7 @@ class Pages(Section):
     """A stylesheet in place of the built-in one."""
     refused: LocalPath | None = None
     """A template in place of the page for 403, 404, 421, 502, 503 and 504."""
+    sign_in: LocalPath | None = None
+    """A template in place of the page where people sign in."""
+    signed_out: LocalPath | None = None
+    """A template in place of the page that says that one is signed out."""

@@ -3,7 +3,7 @@
 Pydantic's own text is hardly ever shown: it repeats values, which may be secrets, and speaks of types.
 """
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from pydantic import ValidationError
@@ -48,10 +48,16 @@ _TRUTHS: Final[Mapping[str, str]] = {
 class Translator:
     """Turns errors of one validation into problems of one document."""
 
-    def __init__(self, model: type[Options], kinds: Collection[str], document: Document, kept: Sequence[int]) -> None:
+    def __init__(
+        self,
+        model: type[Options],
+        kinds: Mapping[str, Mapping[str, type[Options]]],
+        document: Document,
+        kept: Sequence[int],
+    ) -> None:
         """`kept` holds, for each route that was validated, its index in the file."""
         self._model = model
-        self._kinds = ", ".join(sorted(kinds))
+        self._kinds = {section: ", ".join(sorted(found)) for section, found in kinds.items()}
         self._document = document
         self._kept = kept
 
@@ -82,7 +88,7 @@ class Translator:
                 return self._at(path, self._unknown(path), key=True)
             case "missing":
                 return self._at(path, self._missing(path), key=True)
-            case "union_tag_invalid" | "union_tag_not_found" if path[:1] == ("catalogs",):
+            case "union_tag_invalid" | "union_tag_not_found" if path[0] in self._kinds:
                 return self._kind(path)
             case _ if details["loc"][-1:] == ("[key]",):
                 return self._at(path, _own_words(details) or "is no name", key=True)
@@ -154,12 +160,13 @@ class Translator:
         return "is needed"
 
     def _kind(self, path: Path) -> Problem:
-        kind = child(self._value(path), "kind")
+        kind, section = child(self._value(path), "kind"), str(path[0])
+        known = self._kinds[section]
         if not isinstance(kind, str):
-            return self._at((*path, "kind"), f"is needed: one of {self._kinds}", key=True)
-        if kind in LATER_KINDS:
-            return self._at((*path, "kind"), f"{kind} {_NOT_YET} (known: {self._kinds})")
-        return self._at((*path, "kind"), f"unknown kind{did_you_mean(kind, self._kinds.split(', '))}")
+            return self._at((*path, "kind"), f"is needed: one of {known}", key=True)
+        if kind in LATER_KINDS[section]:
+            return self._at((*path, "kind"), f"{kind} {_NOT_YET} (known: {known})")
+        return self._at((*path, "kind"), f"unknown kind{did_you_mean(kind, known.split(', '))}")
 
     def _wrong(self, details: ErrorDetails, path: Path) -> str:
         kind, value = details["type"], self._value(path)

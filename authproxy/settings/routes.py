@@ -84,7 +84,6 @@ class Route(Section):
     """Where requests of one host and path go. The exact host wins over a wildcard over none, then the longest path."""
 
     FILLED = frozenset({"listeners"})
-    LATER = frozenset({"cross_origin"})
 
     name: Name | None = None
     """The name in logs and metrics; by default host and path."""
@@ -106,6 +105,8 @@ class Route(Section):
     """Who of the zone may pass; by default everybody in it."""
     upstream: Name
     """The upstream that requests go to."""
+    cross_origin: Literal["refuse", "allow"] = "refuse"
+    """Whether pages of another origin may use somebody's session here for what changes something: unsafe methods, upgrades."""
     headers: Headers = Headers()
     """Headers that are set or removed on the way."""
     strip_prefix: UrlPath | None = None

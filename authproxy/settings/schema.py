@@ -8,7 +8,7 @@ from pydantic.json_schema import GenerateJsonSchema
 from typing_extensions import override
 
 from authproxy.options import Options, duration_text
-from authproxy.settings.model import Settings, model_for
+from authproxy.settings.model import Settings, kinds_of, model_for
 from authproxy.settings.section import Section
 
 Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | None"
@@ -16,12 +16,16 @@ Json: TypeAlias = "str | int | float | bool | list[Json] | dict[str, Json] | Non
 _NEEDED = ["version", "listeners", "upstreams", "routes"]
 
 
-def json_schema(catalog_kinds: Mapping[str, type[Options]]) -> dict[str, Json]:
-    """Return the schema (2020-12) of files with these kinds of catalogs; descriptions are the attribute docstrings.
+def json_schema(
+    catalog_kinds: Mapping[str, type[Options]], session_kinds: Mapping[str, type[Options]] | None = None
+) -> dict[str, Json]:
+    """Return the schema (2020-12) of files with these kinds of catalogs and sessions; descriptions are the attribute docstrings.
 
     It knows shapes and spellings; what sections say about one another, only `load` knows.
     """
-    schema: dict[str, Json] = model_for(catalog_kinds).model_json_schema(schema_generator=_Generator)
+    schema: dict[str, Json] = model_for(kinds_of(catalog_kinds, session_kinds)).model_json_schema(
+        schema_generator=_Generator
+    )
     definitions = _map(schema, "$defs")
     for model in _sections(Section):
         if model.__name__ in definitions:

@@ -14,6 +14,7 @@ from authproxy.catalogs import registry
 from authproxy.core.stats import Stats
 from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.keystore import generate as keys
+from authproxy.sessions.registry import kinds as session_kinds
 from authproxy.settings import Loaded, load
 
 NOW = datetime.now(UTC)
@@ -65,7 +66,8 @@ class Site:
 
     def load(self) -> Loaded:
         kinds = {name: kind.options for name, kind in registry.kinds().items()}
-        return load(self.directory / "authproxy.yaml", catalog_kinds=kinds, environ={})
+        stores = {name: kind.options for name, kind in session_kinds().items()}
+        return load(self.directory / "authproxy.yaml", catalog_kinds=kinds, session_kinds=stores, environ={})
 
     def prepare(self) -> Prepared:
         return prepare(self.workshop, read_inputs(self.workshop, self.load(), NOW, None), 1, None)

@@ -60,6 +60,22 @@ def test_own_files_stand_in_for_the_built_in_ones(site):
     )
 
 
+def test_the_pages_of_a_login_may_be_own_ones_too(site):
+    """Each on its own; what a page needs to work must be in it."""
+    site.put("in.html", "<form action='{{action}}'>{{problem}}<input name=next value='{{next}}'></form>")
+    site.put("out.html", "<a href='{{action}}'>again</a>")
+
+    made = pages(site, sign_in="in.html", signed_out="out.html")
+
+    assert made is not None
+    assert made.sign_in(title="", action="/in", wanted="/x").startswith(
+        b"<form action='/in'><input name=next value='/x'"
+    )
+    assert made.signed_out(action="/in") == b"<a href='/in'>again</a>"
+    with pytest.raises(ConfigError, match=r"pages\.sign_in: .*out\.html: line 1: \{\{next\}\} is missing"):
+        pages(site, sign_in="out.html")
+
+
 @pytest.mark.parametrize(
     ("files", "problems"),
     [

@@ -19,8 +19,8 @@ MISTAKES = {
     ),
     "a key of a later version": (
         "routes:",
-        "sessions: {}\nroutes:",
-        "authproxy.yaml:7:1: sessions: is not available in this version",
+        "identity: {assertion: {}}\nroutes:",
+        "authproxy.yaml:7:12: identity.assertion: is not available in this version",
     ),
     "a value of a later version": (
         "keystore: main}}",

@@ -245,8 +245,6 @@ def test_without_zones_every_route_must_be_public(problems):
         ("{a: {prefix: x, peppers: [], catalog: users}}", "zones.a.peppers: needs at least one pepper; leave the key away for none"),
         ("{a: {prefix: '', peppers: [{env: A}], catalog: users}}", "zones.a.prefix: a prefix is 1 to 64 letters, digits and hyphens (no underscore: it ends the prefix)"),
         ("{a: {prefix: x, peppers: [{env: A}], catalog: userz}}", 'zones.a.catalog: unknown catalog (did you mean "users"?)'),
-        ("{a: {prefix: x, peppers: [{env: A}], catalog: users, accepts: [session]}}", "zones.a.accepts[0]: session is not available in this version: token or certificate is"),
-        ("{a: {prefix: x, peppers: [{env: A}], catalog: users, login: {}}}", "zones.a.login: is not available in this version"),
         ("{a: {prefix: x, peppers: [{env: A}], catalog: users}, b: {prefix: X, peppers: [{env: B}], catalog: users}}",
          "zones.b.prefix: zone a has this prefix: every zone has its own"),
         ("{a: {prefix: x, peppers: [{env: A}], catalog: users}, b: {prefix: y, peppers: [{env: B}, {env: A}], catalog: users}}",
@@ -441,7 +439,7 @@ NEUTRAL = "a host has no scheme and no path, as in app.example.org"
         ("path: /, headers: {request: {X-A: {flie: x}}}", 'headers.request.X-A.flie: unknown key (did you mean "file"?)'),
         ("path: /, headers: {request: {'X A': b}}", "headers.request.X A: a header's name is letters, digits and hyphens, as in X-Api-Key"),
         ("path: /, max_body: 64MB", "max_body: write it as 64MiB (units count by 1024)"),
-        ("path: /, cross_origin: refuse", "cross_origin: is not available in this version"),
+        ("path: /, cross_origin: maybe", "cross_origin: must be one of refuse, allow"),
         ("path: /, exact: 1", "exact: write true, unquoted"),
         ("path: /, listeners: [publik]", 'listeners[0]: unknown listener (did you mean "public"?)'),
         ("path: /, listeners: []", "listeners: needs at least one listener; leave the key away for none"),
@@ -839,7 +837,6 @@ COLOUR = 'must be a colour such as "#1b5e9e", in quotes: a bare # begins a comme
         ("{accent: red}", f"pages.accent: {COLOUR}"),
         ('{accent_dark: "#fff"}', f"pages.accent_dark: {COLOUR}"),
         ("{accent: 123456}", f"pages.accent: {COLOUR}"),
-        ("{sign_in: a.html}", "pages.sign_in: is not available in this version"),
     ],
 )
 def test_pages(problems, value, line):

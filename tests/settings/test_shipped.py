@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from authproxy.catalogs import registry
 from authproxy.options import Options
+from authproxy.sessions.registry import kinds as session_kinds
 from authproxy.settings import load
 from authproxy.settings.model import model_for
 from authproxy.settings.section import Section
@@ -18,6 +19,7 @@ from authproxy.settings.shape import fields_of, unwrap
 
 CONFIG = Path(__file__).parents[2] / "config"
 KINDS = {name: kind.options for name, kind in registry.kinds().items()}
+SESSIONS = {name: kind.options for name, kind in session_kinds().items()}
 SPEC_MINIMAL = """\
 version: 1
 keystores: {main: {file: server.pem}}
@@ -42,7 +44,7 @@ def models_in(annotation: object) -> Iterator[type[Options]]:
                 yield from models_in(argument)
 
 
-MODELS = sorted(set(models_in(model_for(KINDS))), key=lambda model: model.__name__)
+MODELS = sorted(set(models_in(model_for({"catalogs": KINDS, "sessions": SESSIONS}))), key=lambda model: model.__name__)
 
 
 def instances(value: object) -> Iterator[Options]:
@@ -59,7 +61,7 @@ def instances(value: object) -> Iterator[Options]:
 @pytest.mark.parametrize("path", sorted(CONFIG.glob("*.yaml")), ids=lambda path: path.name)
 def test_a_shipped_file_is_valid(path):
     """As it is, without any variable set, and without an unsafe wish."""
-    loaded = load(path, catalog_kinds=KINDS, environ={})
+    loaded = load(path, catalog_kinds=KINDS, session_kinds=SESSIONS, environ={})
 
     assert loaded.notes == ()
 
@@ -72,7 +74,7 @@ def test_the_smallest_file_is_the_promised_one():
 @pytest.mark.parametrize("model", MODELS, ids=lambda model: model.__name__)
 def test_the_large_file_leaves_no_key_out(model):
     """Every field of every model is written there at least once."""
-    settings = load(CONFIG / "authproxy.yaml", catalog_kinds=KINDS, environ={}).settings
+    settings = load(CONFIG / "authproxy.yaml", catalog_kinds=KINDS, session_kinds=SESSIONS, environ={}).settings
     written = set[str]()
     for one in instances(settings):
         if isinstance(one, model):
@@ -103,7 +105,7 @@ def test_no_key_is_both_known_and_announced():
 
 def test_two_zones_share_nothing():
     """Neither prefix nor pepper nor catalog nor host."""
-    settings = load(CONFIG / "two-zones.yaml", catalog_kinds=KINDS, environ={}).settings
+    settings = load(CONFIG / "two-zones.yaml", catalog_kinds=KINDS, session_kinds=SESSIONS, environ={}).settings
     one, other = settings.zones.values()
 
     assert one.prefix != other.prefix
@@ -118,8 +120,8 @@ def test_two_zones_share_nothing():
 def test_the_large_file_shows_defaults_where_the_others_leave_them_away():
     """A default that is written there is the real one, so that nobody who copies a line changes anything."""
     written = yaml.safe_load((CONFIG / "authproxy.yaml").read_text())
-    large = load(CONFIG / "authproxy.yaml", catalog_kinds=KINDS, environ={}).settings
-    small = load(CONFIG / "minimal.yaml", catalog_kinds=KINDS, environ={}).settings
+    large = load(CONFIG / "authproxy.yaml", catalog_kinds=KINDS, session_kinds=SESSIONS, environ={}).settings
+    small = load(CONFIG / "minimal.yaml", catalog_kinds=KINDS, session_kinds=SESSIONS, environ={}).settings
 
     assert (large.limits, large.timeouts, large.logging, large.workers) == (
         small.limits,

@@ -5,7 +5,7 @@ Every check yields findings and goes on; each sees settings whose own keys are r
 
 from collections.abc import Iterator
 
-from authproxy.settings.checks import doors, names, redirects, routes, service, tunnels, ways, zones
+from authproxy.settings.checks import doors, names, redirects, routes, service, sessions, tunnels, ways, zones
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.model import Settings
 
@@ -17,6 +17,7 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
     yield from redirects.check(settings, known)
     yield from tunnels.check(settings)
     yield from zones.check(settings)
+    yield from sessions.check(settings)
     yield from ways.check(settings)
     yield from routes.check(settings, known)
     yield from service.check(settings)

@@ -8,7 +8,13 @@ from authproxy.settings.model import Settings
 from authproxy.settings.nearest import did_you_mean
 from authproxy.settings.tree import Path
 
-_ONE = {"catalogs": "catalog", "zones": "zone", "upstreams": "upstream", "listeners": "listener"}
+_ONE = {
+    "sessions": "session store",
+    "catalogs": "catalog",
+    "zones": "zone",
+    "upstreams": "upstream",
+    "listeners": "listener",
+}
 
 
 def check(settings: Settings, known: Known) -> Iterator[Finding]:
@@ -32,6 +38,7 @@ def _references(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
             yield (*here, "sni", host), "keystores", keystore
     for name, zone in settings.zones.items():
         yield ("zones", name, "catalog"), "catalogs", zone.catalog
+        yield ("zones", name, "sessions"), "sessions", zone.sessions
         trust = None if zone.certificate is None else zone.certificate.trust
         yield ("zones", name, "certificate", "trust"), "truststores", trust
     for name, options in settings.catalogs.items():

@@ -1,0 +1,157 @@
+"""Zones where people sign in: whose session a cookie names, whether it is good, and where who has none is led.
+
+A token outranks the cookie, and a bad one never falls back to it; a cookie outranks a certificate in the same way.
+"""
+
+from datetime import datetime
+from typing import NamedTuple
+
+from authproxy.catalogs.interface import MISS
+from authproxy.core.bearer import offers_token
+from authproxy.core.cookie import UNFIT, clear_line, read_session_id, set_line
+from authproxy.core.decision import Allow, Deny, Reason
+from authproxy.core.origin import SAFE_METHODS, may_act
+from authproxy.core.record import TokenRecord
+from authproxy.core.redirect import login_location
+from authproxy.core.session import Session, SessionMatch, SessionReason, judge, milliseconds, store_keys
+from authproxy.edge.facts import Facts
+from authproxy.edge.page import field_of, is_navigation
+from authproxy.edge.refusal import Refusal
+from authproxy.errors import CatalogUnavailable, SessionStoreUnavailable
+from authproxy.http1.request import RequestHead
+from authproxy.runtime import Route, Zone
+from authproxy.sessions.interface import UNREAD
+from authproxy.sessions.means import SessionMeans
+
+
+class Visitor(NamedTuple):
+    """Somebody whose cookie names a session; whether there is one is still to be asked."""
+
+    session_id: bytes
+
+
+def read_visitor(means: SessionMeans, head: RequestHead) -> Visitor | Deny | None:
+    """Return whose session must be asked for, a refusal that needs no question, or None when no cookie decides here."""
+    if head.authorization is not None and offers_token(head.authorization):
+        return None if means.or_token else Deny(Reason.NO_CREDENTIAL, presented=True)
+    shown = read_session_id(head.cookies, means.cookie.name)
+    if shown is None:
+        return None
+    # Never `presented`: an old cookie comes with every request of a page, and nobody guesses 256 bits.
+    return Deny(SessionReason.MALFORMED, presented=False) if shown is UNFIT else Visitor(shown)
+
+
+def judge_now(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) -> Allow | Deny | None:
+    """Return the verdict when all is known without waiting and the store need be told nothing, else None."""
+    session: Session | None = None
+    for key in store_keys(means.rules, visitor.session_id):
+        known = means.store.peek(key)
+        if known is UNREAD:
+            return None
+        if known is not None:
+            session = known
+            break
+    if session is None:
+        return Deny(SessionReason.UNKNOWN, presented=False)
+    record = zone.catalog.peek(zone.name, session.user_id)
+    if record is MISS:
+        return None
+    matched = judge(means.rules, session, record, now)
+    if isinstance(matched, SessionReason):
+        # What has ended is removed, so that a clock set back does not bring it back.
+        return None if matched is SessionReason.EXPIRED else _deny(matched, session)
+    return None if matched.refresh is not None else _allow(zone, matched, record)
+
+
+async def fetch_visitor(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) -> Allow | Deny:
+    """Ask the store and the catalog, judge, and refresh what has half run out.
+
+    Raises:
+        SessionStoreUnavailable: nothing is decided; so does CatalogUnavailable.
+    """
+    session = await find_session(means, visitor)
+    if session is None:
+        return Deny(SessionReason.UNKNOWN, presented=False)
+    record = await zone.catalog.look_up(zone.name, session.user_id)
+    matched = judge(means.rules, session, record, now)
+    if isinstance(matched, SessionReason):
+        if matched is SessionReason.EXPIRED:
+            await means.store.delete(session.key)
+        return _deny(matched, session)
+    if matched.refresh is None:
+        return _allow(zone, matched, record)
+    touched = await means.store.touch(session.key, matched.refresh)
+    if touched is None:
+        # Signed out meanwhile.
+        return _deny(SessionReason.UNKNOWN, session)
+    line = set_line(means.cookie, visitor.session_id, touched.idle_ends - milliseconds(now))
+    return _allow(zone, matched, record, (line, b"Vary: Cookie\r\n"))
+
+
+async def find_session(means: SessionMeans, visitor: Visitor) -> Session | None:
+    """Return what the store has of this id, under the newest pepper that it was made with."""
+    for key in store_keys(means.rules, visitor.session_id):
+        session = await means.store.get(key)
+        if session is not None:
+            return session
+    return None
+
+
+async def goes_on(zone: Zone, facts: Facts, now: datetime) -> bool:
+    """Tell whether the session that opened a stream would open it now; it does where that cannot be told just now."""
+    means = zone.sessions
+    visitor = None if means is None else read_visitor(means, facts.request)
+    if means is None or not isinstance(visitor, Visitor):
+        return False
+    try:
+        session = await find_session(means, visitor)
+        record = None if session is None else await zone.catalog.look_up(zone.name, session.user_id)
+    except (CatalogUnavailable, SessionStoreUnavailable):
+        return True
+    return session is not None and isinstance(judge(means.rules, session, record, now), SessionMatch)
+
+
+def refuse_visitor(means: SessionMeans, facts: Facts, deny: Deny, refusal: Refusal) -> Refusal:
+    """Return what becomes of a 401: a browser on its way to a page is led to the login, everybody else is told.
+
+    A cookie that is good for nothing is taken away.
+    """
+    lines = b"Vary: Cookie\r\n"
+    if isinstance(deny.reason, SessionReason):
+        lines += clear_line(means.cookie)
+    head = facts.request
+    if deny.presented or not is_navigation(head):
+        return refusal.plus(lines)
+    location = login_location(means.login.path, head.target, means.login.own)
+    return Refusal(
+        status=302,
+        reason=refusal.reason,
+        detail=refusal.detail,
+        lines=b"Location: %b\r\n" % location + lines,
+        user=refusal.user,
+    )
+
+
+def refuse_origin(route: Route, facts: Facts) -> Refusal | None:
+    """Return the 403 for a page of another origin that would change something with somebody's session, or None.
+
+    This proxy brought the cookie that browsers add by themselves, so it guards it.
+    """
+    head = facts.request
+    if not route.guards_origin or (head.method in SAFE_METHODS and head.upgrade is None):
+        return None
+    if may_act(field_of(head, b"sec-fetch-site"), field_of(head, b"origin"), facts.origin.host or head.host):
+        return None
+    return Refusal(status=403, reason=Reason.CROSS_ORIGIN.value, lines=b"Vary: Cookie\r\n")
+
+
+def _deny(reason: SessionReason, session: Session) -> Deny:
+    return Deny(reason, presented=False, user_id=session.user_id)
+
+
+def _allow(
+    zone: Zone, matched: SessionMatch, record: TokenRecord | None, lines: tuple[bytes, ...] = ()
+) -> Allow | Deny:
+    if record is None:
+        return _deny(SessionReason.UNKNOWN_USER, matched.session)
+    return Allow(record, zone.name, "session", matched.session.version, matched.matched, matched.pepper, lines)
