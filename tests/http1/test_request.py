@@ -283,6 +283,36 @@ def test_a_block_is_one_head():
 
     assert isinstance(LEARNT.read(block + b"\r\n\r\nX: 1"), Malformed)
     assert isinstance(LEARNT.read(block), RequestHead)
+    # As long as the one before, and none that a pattern takes.
+    assert isinstance(LEARNT.read(block.replace(b"1.1", b"1.0")), RequestHead)
+    assert isinstance(LEARNT.read(block.replace(b"1.1", b"1.2")), Malformed)
+
+
+def test_a_field_more_or_less_is_another_shape():
+    """What comes behind fields that were there before is read, too."""
+    for _ in range(2):
+        assert good(b"X-A: 1").lines == [b"X-A: 1"]
+        assert good(b"X-A: 1", b"Cookie: a").cookies == b"a"
+        assert refused(b"X-A: 1", b"Cookie: a", b"Bad Name: 1") == 400
+        assert good(b"X-A: 1", b"Cookie: a", b"Connection: close").close
+
+
+@pytest.mark.parametrize("line", [b"Content-Length: x", b"Expect: x", b"Transfer-Encoding: x"])
+def test_connection_excuses_no_framing(line):
+    """What is refused without it is refused with it."""
+    assert refused(line) == refused(line, b"Connection: close") == refused(b"Connection: close", line) > 399
+
+
+@pytest.mark.parametrize(
+    ("lines", "problem"),
+    [
+        ([b"X"], "field line is not name, colon, value"), ([b"Bad Name: 1"], "field name is empty or not a token"),
+        ([b"Cookie: a", b"cookie: b"], "repeated Cookie"), ([b"Host: a"], "repeated Host"),
+    ],
+)  # fmt: skip
+def test_what_is_wrong_with_a_field_is_said(lines, problem):
+    """For the log."""
+    assert read(*lines) == Malformed(400, problem)
 
 
 def test_a_refused_head_teaches_nothing():
