@@ -1,0 +1,122 @@
+"""Drives a real Chromium by the protocol of its developer tools: go to a page, run what a person does, hear complaints."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+import aiohttp
+
+_PATIENCE = 60
+_DOMAINS = ("Page", "Runtime", "Log", "Network")
+
+
+class Tab:
+    """One page; `complaints` is all that the browser had to say against it."""
+
+    def __init__(self, wire: aiohttp.ClientWebSocketResponse) -> None:
+        self._wire = wire
+        self._session = ""
+        self._number = 0
+        self._answers: dict[int, asyncio.Future[Any]] = {}
+        self.complaints: list[str] = []
+
+    async def listen(self) -> None:
+        """Take what the browser says, until it is gone."""
+        async for message in self._wire:
+            said = json.loads(message.data)
+            if "id" in said:
+                self._answers.pop(said["id"]).set_result(said)
+            elif said["method"] in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
+                self.complaints.append(json.dumps(said["params"]))
+
+    async def call(self, method: str, **params: Any) -> Any:
+        """Return the answer to a command."""
+        self._number += 1
+        asked: dict[str, Any] = {"id": self._number, "method": method, "params": params}
+        if self._session:
+            asked["sessionId"] = self._session
+        answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
+        await self._wire.send_json(asked)
+        said = await asyncio.wait_for(answer, _PATIENCE)
+        assert "error" not in said, said
+        return said["result"]
+
+    async def open(self) -> None:
+        """Open the page."""
+        target = await self.call("Target.createTarget", url="about:blank")
+        attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
+        self._session = attached["sessionId"]
+        for domain in _DOMAINS:
+            await self.call(f"{domain}.enable")
+
+    async def go(self, address: str) -> None:
+        """Go to an address, and wait until something is there."""
+        went = await self.call("Page.navigate", url=address)
+        assert not went.get("errorText"), went
+        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+
+    async def js(self, expression: str) -> Any:
+        """Return what an expression is; a promise is waited for."""
+        said = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+        assert "exceptionDetails" not in said, said
+        return said["result"].get("value")
+
+    async def until(self, expression: str) -> Any:
+        """Return the first true value of an expression; while the page changes there is none."""
+        ends = asyncio.get_running_loop().time() + _PATIENCE
+        while True:
+            said = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
+            value = said["result"].get("value")
+            if value and "exceptionDetails" not in said:
+                return value
+            assert asyncio.get_running_loop().time() < ends, (
+                f"never: {expression}: {await self.js('location.href + document.body.innerText')}"
+            )
+            await asyncio.sleep(0.05)
+
+    async def cookies(self) -> dict[str, Any]:
+        """Return the cookies of the page's origin, by name."""
+        return {one["name"]: one for one in (await self.call("Network.getCookies"))["cookies"]}
+
+
+@asynccontextmanager
+async def chromium(program: str, directory: Path, key: str) -> AsyncIterator[Tab]:
+    """Start the browser, which believes a certificate with this key (base64 of its SHA-256), and open a page."""
+    process = await asyncio.create_subprocess_exec(
+        program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+        "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={directory}",
+        f"--ignore-certificate-errors-spki-list={key}", "about:blank",
+        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+    )  # fmt: skip
+    try:
+        port, path = await _address(directory / "DevToolsActivePort", lambda: process.returncode is None)
+        async with (
+            aiohttp.ClientSession() as session,
+            session.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0) as wire,
+        ):
+            tab = Tab(wire)
+            async with asyncio.TaskGroup() as tasks:
+                listening = tasks.create_task(tab.listen())
+                await tab.open()
+                yield tab
+                listening.cancel()
+    finally:
+        if process.returncode is None:
+            process.kill()
+        await process.wait()
+
+
+async def _address(told: Path, is_running: Callable[[], bool]) -> tuple[str, str]:
+    """Return the port and path where the browser takes commands."""
+    ends = asyncio.get_running_loop().time() + _PATIENCE
+    while True:
+        assert is_running(), "the browser ended"
+        assert asyncio.get_running_loop().time() < ends, "the browser never said where it listens"
+        # The file is there before it is whole.
+        lines = told.read_text().splitlines() if told.exists() else []
+        if len(lines) > 1:
+            return lines[0], lines[1]
+        await asyncio.sleep(0.05)
