@@ -284,6 +284,18 @@ def test_a_block_is_one_head():
     assert AnswerReader().end == 0
 
 
+def test_a_pattern_puts_the_lines_that_pass_together():
+    """Whether or not others stand between them, and where there are none."""
+    for block, lines in (
+        (b"Server: x\r\nKeep-Alive: 5\r\nVary: a\r\nX-Request-Id: 1\r\nAge: 2", [b"Server: x", b"Vary: a", b"Age: 2"]),
+        (b"Keep-Alive: 5\r\nServer: x\r\nVary: a", [b"Server: x", b"Vary: a"]),
+        (b"Keep-Alive: 5", []),
+    ):
+        head = trained(b"HTTP/1.1 200 OK\r\n" + block).take(b"HTTP/1.1 200 OK\r\n" + block + b"\r\n\r\n")
+        assert head is not None
+        assert head.lines == lines
+
+
 def test_the_pattern_that_matches_moves_forward():
     """All of them are tried, and none is lost."""
     blocks = [b"HTTP/1.1 200 OK\r\n%b: 1" % name for name in (b"A", b"B", b"C")]

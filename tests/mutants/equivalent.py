@@ -118,6 +118,8 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "AnswerReader.read_carefully: status = _KNOWN_LINES.get(lines[0]) or _status_of(lines[0]): 0-1",
             "AnswerReader.read_carefully: if shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefi: if True for shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefixes)))",
             "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): if False for status > 0 and shape.is_plain",
+            "AnswerReader.read: return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) el: if True for head is None or self.end != len(block) + len(_END)",
+            "AnswerReader.take: if not usual.is_one_run:: if True for not usual.is_one_run",
         ],
         "a status is never 0 here, nor 1": [
             "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): GtE in status > 0",
@@ -187,6 +189,19 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             ": _USUAL_METHODS: Final = frozenset({b'GET', b'HEAD', b'POST', b'PUT', b'PATCH', b'DELETE', : without b'OPTIONS'",
             "_problem_of_size: if len(lines[0]) > limits.line and len(max(lines[0].split(b' '), key=len)) > limits.line:: without len(lines[0]) > limits.line",
             "_problem_of_size: if len(lines[0]) > limits.line and len(max(lines[0].split(b' '), key=len)) > limits.line:: GtE in len(lines[0]) > limits.line",
+        ],
+    },
+    "authproxy/http1/usual.py": {
+        "what an expression gives back, nothing behind it takes": [
+            ": _VALUE: Final = b'[\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff]*+': without the last of b'[\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff]*+'",
+            ": _OWS: Final = b'[ \\\\t]*+': without the last of b'[ \\\\t]*+'",
+            ": _PLAIN: Final = b'(?:/[!$&-\\\\-0-:<=>@-\\\\[\\\\]-~][!$&-.0-:<=>@-\\\\[\\\\]-~]*+)*+/?+': without the last of b'(?:/[!$&-\\\\-0-:<=>@-\\\\[\\\\]-~][!$&-.0-:<=>@-\\\\[\\\\]-~]*+)*+/?+'",
+            ": ANSWER_START: Final = b'HTTP/1\\\\.1 (?P<status>[1-9][0-9]{2})(?: [\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff: without the last of b'HTTP/1\\\\.1 (?P<status>[1-9][0-9]{2})(?: [\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff]*+)?+'",
+            ": HOST: Final = b'(?:[A-Za-z0-9._~\\\\-]{1,255}+|\\\\[[0-9A-Fa-f:.]{2,45}+\\\\])(?::[0-9]{1,5}+)?+: without the last of b'(?:[A-Za-z0-9._~\\\\-]{1,255}+|\\\\[[0-9A-Fa-f:.]{2,45}+\\\\])(?::[0-9]{1,5}+)?+'",
+            ": _REQUEST_FIELDS: Final = {names.HOST: _OWS + b'(?P<host>' + HOST + b')' + _OWS, names.AUTH: without the last of b'(?P<authorization>(?i:bearer|token) ++'",
+        ],
+        "there are as many kinds as names": [
+            "Usual.__init__: strict=True: the opposite of True",
         ],
     },
 }
