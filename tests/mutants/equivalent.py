@@ -190,6 +190,10 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "_problem_of_size: if len(lines[0]) > limits.line and len(max(lines[0].split(b' '), key=len)) > limits.line:: without len(lines[0]) > limits.line",
             "_problem_of_size: if len(lines[0]) > limits.line and len(max(lines[0].split(b' '), key=len)) > limits.line:: GtE in len(lines[0]) > limits.line",
         ],
+        "a head with such a byte was refused before": [
+            ": _TARGET_BYTES: Final = bytes((c for c in range(33, 127) if c != ord('#'))): 33-1",
+            ": _TARGET_BYTES: Final = bytes((c for c in range(33, 127) if c != ord('#'))): 127+1",
+        ],
     },
     "authproxy/http1/usual.py": {
         "what an expression gives back, nothing behind it takes": [
