@@ -419,3 +419,15 @@ def test_a_path_is_usual_when_there_is_nothing_in_it_to_look_at(path):
     assert head is not None
     assert head.path == text
     assert head.is_usual is (worth_a_look(text) is None and b'"' not in text)
+
+
+def test_a_token_that_a_pattern_takes_is_taken_apart_at_once():
+    """What `core.token.assemble` needs is there; the careful reader leaves that to others."""
+    block = REQUESTS[1]
+    taken = READERS[False].take(block + b"\r\n\r\n")
+    careful = READERS[False].read_carefully(block)
+
+    assert taken is not None
+    assert taken.token == (b"svc", b"0003", b"a" * 84)
+    assert isinstance(careful, RequestHead)
+    assert careful.token is None
