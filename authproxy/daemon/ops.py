@@ -1,5 +1,6 @@
 """Where operators and monitoring ask: `/livez`, `/readyz`, `/metrics`, `/status`. An aiohttp application of its own."""
 
+import asyncio
 import json
 import socket
 from datetime import datetime
@@ -28,6 +29,8 @@ if TYPE_CHECKING:
 _LOG: Final = log.get("authproxy.ops")
 _NO_STORE: Final = {"Cache-Control": "no-store", "Server": "authproxy"}
 _UNAVAILABLE: Final = 503
+# Seconds for those who have connected, perhaps without having asked yet, when the way of listening changes.
+_PARTING: Final = 2.0
 
 
 class Ops:
@@ -72,7 +75,10 @@ class Ops:
                 _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
                 return
         if old is not None:
-            await old.cleanup()
+            # Accepts no more, but whoever came in before that is still answered.
+            for site in list(old.sites):
+                await site.stop()
+            self._proxy.tasks.spawn(_end_later(old))
         self._at = wanted
 
     def _wanted(self) -> object:
@@ -183,3 +189,10 @@ def describe(proxy: "Proxy") -> dict[str, object]:
 
 def _text(moment: datetime) -> str:
     return moment.isoformat()
+
+
+async def _end_later(runner: web.AppRunner) -> None:
+    try:
+        await asyncio.sleep(_PARTING)
+    finally:
+        await runner.cleanup()

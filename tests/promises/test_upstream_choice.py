@@ -18,6 +18,8 @@ class Named(Handler):
     """Says which service it is; its health is what the service says."""
 
     server: Any
+    # Head and body in one piece: a service that ends between the two has cut an answer, and that is told as such.
+    wbufsize = -1
 
     def on_who(self, _):
         self.answer(str(self.server.port).encode())
