@@ -255,6 +255,7 @@ class Service(ThreadingHTTPServer):
         self.sent = 0
         self.accepted = 0
         self.crashes: list[BaseException | None] = []
+        self._is_closing = False
         self._gates: dict[str, threading.Event] = {}
         self._open: set[socket.socket] = set()
         self._runner = threading.Thread(target=self.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True)
@@ -287,10 +288,12 @@ class Service(ThreadingHTTPServer):
     @override
     def handle_error(self, *_: object) -> None:
         error = sys.exc_info()[1]
-        if not isinstance(error, OSError | ValueError):
+        # Whoever closes takes the TLS from under those who are about to use it.
+        if not (isinstance(error, OSError | ValueError) or (self._is_closing and isinstance(error, AttributeError))):
             self.crashes.append(error)
 
     def aclose(self) -> None:
+        self._is_closing = True
         for gate in self._gates.values():
             gate.set()
         self.shutdown()
