@@ -206,10 +206,11 @@ def server_contexts(loaded: Loaded, material: Material) -> dict[str, Contexts]:
         own = listener.keystore or ""
         is_strict = listener.tls is not None and listener.tls.minimum == "1.3"
         minimum = ssl.TLSVersion.TLSv1_3 if is_strict else ssl.TLSVersion.TLSv1_2
+        tickets = None if listener.tls is None else listener.tls.session_tickets
         client = client_rules(listener.client_certificates, material)
 
         def context(keystore: str) -> ssl.SSLContext:
-            made = keys.server_context(material.keystores[keystore], minimum=minimum, client=client)
+            made = keys.server_context(material.keystores[keystore], minimum=minimum, client=client, tickets=tickets)
             if listener.mode == "tcp":
                 # Whatever is spoken in there, it is not for us to say that it is HTTP.
                 made.set_alpn_protocols([])

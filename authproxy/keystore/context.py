@@ -47,12 +47,17 @@ class ClientCertificates:
 
 
 def server_context(
-    keystore: Keystore, *, minimum: ssl.TLSVersion, client: ClientCertificates | None = None
+    keystore: Keystore,
+    *,
+    minimum: ssl.TLSVersion,
+    client: ClientCertificates | None = None,
+    tickets: int | None = None,
 ) -> ssl.SSLContext:
     """Return a context that shows `keystore` and asks for certificates as `client` says.
 
-    With client certificates no session can be resumed in TLS 1.3, because a resumed one is not verified again;
-    in TLS 1.2 OpenSSL's session cache stays on, and whoever accepts connections must judge the peer anew.
+    `tickets`: how many a handshake of TLS 1.3 brings. None: one is enough to resume with, and a resumed session brings
+    the next; with client certificates there are none, because a resumed one is not verified again. With tickets all the
+    same, and in TLS 1.2, where OpenSSL's session cache stays on, whoever accepts connections must judge the peer anew.
 
     Raises:
         MaterialError: OpenSSL does not take the certificate, or there is no trust for client certificates.
@@ -60,10 +65,13 @@ def server_context(
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     _restrict(context, minimum)
     context.options |= ssl.OP_CIPHER_SERVER_PREFERENCE | ssl.OP_SINGLE_ECDH_USE
-    # One is enough to resume with, and a resumed session brings the next.
-    context.num_tickets = 1
+    demands = client is not None and client.mode is not ClientMode.NONE
+    context.num_tickets = int(not demands) if tickets is None else tickets
+    if not context.num_tickets:
+        # By itself it makes TLS 1.3 tickets stateful; with `num_tickets` there are none.
+        context.options |= ssl.OP_NO_TICKET
     load_keystore(context, keystore)
-    if client is not None and client.mode is not ClientMode.NONE:
+    if client is not None and demands:
         _demand_certificates(context, keystore, client)
     return context
 
@@ -137,9 +145,6 @@ def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
 def _demand_certificates(context: ssl.SSLContext, keystore: Keystore, client: ClientCertificates) -> None:
     _believe(context, believed(keystore, client))
     context.verify_mode = ssl.CERT_REQUIRED if client.mode is ClientMode.REQUIRED else ssl.CERT_OPTIONAL
-    # OP_NO_TICKET alone makes TLS 1.3 tickets stateful, num_tickets ends them.
-    context.options |= ssl.OP_NO_TICKET
-    context.num_tickets = 0
 
 
 def _believe(context: ssl.SSLContext, trust: Truststore) -> None:

@@ -55,6 +55,8 @@ class Tls(Section):
 
     minimum: TlsVersion
     """The oldest version that is spoken, in quotes; by default "1.2", and "1.3" with mode tcp and where client certificates are required."""
+    session_tickets: Annotated[Whole, bounded(0, 16)] | None = None
+    """How many tickets a handshake brings with which TLS 1.3 is resumed; by default 1, and 0 where client certificates are asked for."""
 
 
 class _ProxyProtocol(Section):

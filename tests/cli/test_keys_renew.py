@@ -11,7 +11,7 @@ from click.testing import CliRunner
 from authproxy.cli.keys import command
 from authproxy.cli.keys_options import PASSWORD_VARIABLE
 from authproxy.errors import MaterialError
-from authproxy.keystore import Role, check, load_file
+from authproxy.keystore import Role, check, load_file, load_truststore
 from authproxy.keystore.lineage import issued_by
 from authproxy.keystore.model import alternative_names
 
@@ -167,3 +167,52 @@ def test_java_store_is_not_renewed(family, tmp_path):
     result = call("renew", certs / "s.p12", "--keep-ca", tmp_path / "root.pem", env=WORD)
 
     assert "only PEM and keys files are renewed" in str(result.exception)
+
+
+def test_a_new_root_beside_the_old_one(tmp_path):
+    """Where the root's key was discarded: new certificates under a new root, and both roots in what others trust."""
+    certs = tmp_path / "certs"
+    assert call("generate", "--out", certs).exit_code == 0
+    (old_root,) = load_truststore("old", certs / "ca.pem").certificates
+    names = ("server.pem", "server.keys", "client.pem")
+    before = {name: load_file(name, certs / name).leaf for name in names}
+    done = call("renew", *[certs / name for name in names], "--overlap", certs / "ca.pem")
+
+    assert done.exit_code == 0, done.output
+    new_root, kept = load_truststore("new", certs / "ca.pem").certificates
+    assert kept == old_root
+    assert (certs / "ca.pem").stat().st_mode & 0o777 == 0o644
+    for name in names:
+        store = load_file(name, certs / name)
+        assert issued_by(store.leaf, new_root)
+        assert not issued_by(store.leaf, old_root)
+        assert store.leaf.subject == before[name].subject
+        assert store.leaf.public_key() != before[name].public_key()
+    assert load_file("keys", certs / "server.keys").root == new_root
+    assert "holds the new root and 1 before it" in done.output
+
+
+def test_a_second_overlap_keeps_all_roots(tmp_path):
+    """Until somebody takes the old ones out."""
+    certs = tmp_path / "certs"
+    assert call("generate", "--out", certs).exit_code == 0
+    for _ in range(2):
+        assert call("renew", certs / "server.pem", "--overlap", certs / "ca.pem").exit_code == 0
+
+    assert len(load_truststore("all", certs / "ca.pem").certificates) == 3
+
+
+def test_overlap_renews_only_what_a_root_of_the_bundle_has_issued(tmp_path):
+    """And is no way to sign with the old root; nothing is written then."""
+    for name in ("certs", "other"):
+        assert call("generate", "--out", tmp_path / name).exit_code == 0
+    bundle = tmp_path / "certs" / "ca.pem"
+    before = bundle.read_bytes()
+    foreign = call("renew", tmp_path / "certs" / "server.pem", tmp_path / "other" / "server.pem", "--overlap", bundle)
+    both = call("renew", tmp_path / "certs" / "server.pem", "--overlap", bundle, "--keep-ca", tmp_path / "root.pem")
+
+    assert isinstance(foreign.exception, MaterialError)
+    assert f"was not issued by any root in {bundle}" in str(foreign.exception)
+    assert both.exit_code == 2
+    assert "choose one of them" in both.output
+    assert bundle.read_bytes() == before

@@ -272,6 +272,23 @@ def test_mutual_tls_gives_no_tickets(server, client, root, shake):
         assert ends.client.session is None or not ends.client.session.has_ticket
 
 
+@pytest.mark.parametrize(
+    ("wish", "number"),
+    [((None, ClientMode.NONE), 1), ((0, ClientMode.NONE), 0), ((2, ClientMode.NONE), 2), ((None, ClientMode.OPTIONAL), 0),
+     ((1, ClientMode.REQUIRED), 1)],
+)  # fmt: skip
+def test_tickets_are_as_wished(wish, number, server, client, root, shake):  # noqa: PLR0917  # fixtures
+    """By default one, and none where certificates are asked for: whoever wishes for more has the gate behind."""
+    tickets, mode = wish
+    context = server_context(server.keystore(), minimum=V12, client=demanding(mode, root), tickets=tickets)
+    ends = shake(context, only(client_context(trust(root), client.keystore()), V13))
+    ends.server.write(b"x")
+    ends.client.read(1)
+
+    assert context.num_tickets == number
+    assert (ends.client.session is not None and ends.client.session.has_ticket) is (number > 0)
+
+
 # ------------------------------------------------------------------ loading
 
 

@@ -842,3 +842,12 @@ COLOUR = 'must be a colour such as "#1b5e9e", in quotes: a bare # begins a comme
 def test_pages(problems, value, line):
     """Text that fits a line, colours that cannot be anything else in a stylesheet."""
     assert told(problems, "pages", value) == ([line] if line else [])
+
+
+@pytest.mark.parametrize(("number", "count"), [(0, 0), (16, 0), (17, 1), (-1, 1)])
+def test_the_number_of_session_tickets_has_bounds(problems, minimal, number, count):
+    """OpenSSL's store of them is not without end."""
+    told = problems(minimal.replace("keystore: main}}", f"keystore: main, tls: {{session_tickets: {number}}}}}}}"))
+
+    assert len(told) == count
+    assert all("listeners.public.tls.session_tickets" in one for one in told)
