@@ -1,22 +1,49 @@
 """Ports that a server under test may listen on, given before it is started."""
 
+import fcntl
 import itertools
 import os
 import socket
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
 from typing import Final
 
 # Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up): nothing takes one of
-# these between now and the start of the server but another test's server, and each process begins at another place.
+# these between now and the start of the server but another test's server. So each process has a block for itself.
 _FIRST: Final = 10_000
-_COUNT: Final = 20_000
-_NEXT: Final = itertools.count(os.getpid() * 97)
+_BLOCK: Final = 200
+_BLOCKS: Final = 100
+
+
+def _claimed() -> Iterator[int]:
+    """Claim a block for as long as this process lives; yield its ports again and again.
+
+    Asking whether a port is free is not enough: one that was given and is not listened on yet looks free to everybody.
+    A server that is asked there would then be another test's.
+    """
+    directory = Path(tempfile.gettempdir()) / f"authproxy-test-ports-{os.getuid()}"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    for block in range(_BLOCKS):
+        claim = os.open(directory / str(block), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            os.close(claim)
+            continue
+        first = _FIRST + block * _BLOCK
+        yield from itertools.cycle(range(first, first + _BLOCK))
+    raise RuntimeError(f"all {_BLOCKS} blocks of test ports are claimed: see who holds the files in {directory}")
+
+
+_PORTS: Final = _claimed()
 
 
 def free_ports(count: int) -> list[int]:
     """Return ports of the loopback address on which nobody listens; none is given twice for a long time."""
     ports: list[int] = []
     while len(ports) < count:
-        port = _FIRST + next(_NEXT) % _COUNT
+        port = next(_PORTS)
         try:
             socket.create_server(("127.0.0.1", port)).close()
         except OSError:

@@ -599,7 +599,8 @@ class House:
         def ready() -> bool:
             assert running.process.poll() is None, f"the start failed: {running.stderr()}"
             try:
-                return running.ops("/readyz").status == 200
+                # Its own word too: only that says that it is this process which answers there.
+                return running.ops("/readyz").status == 200 and bool(running.events("proxy.started"))
             except OSError:
                 return False
 

@@ -88,15 +88,14 @@ def test_without_waiting_it_is_accepted(controlled, until):
 
 def test_a_pair_that_was_half_written_is_applied(controlled):
     """The key comes within the second: the outcome is that of the second try."""
-    controlled.start()
+    running = controlled.start()
     fresh = controlled.pki.server()
     controlled.put("server.pem", fresh.certificate_pem(), 0o644)
     arguments = [sys.executable, "-m", "authproxy", "reload", "-c", str(controlled.directory / "authproxy.yaml")]
-    asking = subprocess.Popen([*arguments, "--wait", "--json"], stdout=subprocess.PIPE, text=True)
-    running = controlled._running[-1]
-    running.told("reload.rejected", part="config")
-    controlled.put("server.key", fresh.key_pem())
-    out, _ = asking.communicate(timeout=30)
+    with subprocess.Popen([*arguments, "--wait", "--json"], stdout=subprocess.PIPE, text=True) as asking:
+        running.told("reload.rejected", part="config")
+        controlled.put("server.key", fresh.key_pem())
+        out, _ = asking.communicate(timeout=30)
 
     assert asking.returncode == 0
     assert {part["part"]: part["result"] for part in json.loads(out)["parts"]}["config"] == "applied"
