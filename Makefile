@@ -5,6 +5,7 @@ VENV    := .venv
 BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 SCANNERS := .venv-scan
+CHECKERS := .venv-deploy
 WORKERS ?= 2
 UPGRADE ?= --upgrade
 
@@ -26,22 +27,26 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test soak fuzz mutants faults scan websocket lint fmt bench lock clean
+.PHONY: help demo test deploy-test soak fuzz mutants faults scan websocket lint fmt bench lock clean
 
 help: ## Show what can be made
-	@awk -F ':.*## ' '/^[a-z]+:.*## / {printf "  make %-9s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
 
 demo: $(READY) ## Show the whole product on this machine in one command
 	@$(BIN)/authproxy demo
 
 test: lint ## Lint, then run every test
 	@echo 'tests, $(WORKERS) at a time'
-	@$(PYTEST) -n $(WORKERS) -m 'not promise'
+	@$(PYTEST) -n $(WORKERS) -m 'not promise and not deploy'
 	@echo 'coverage of the pure rooms'
 	@$(PYTEST) -n $(WORKERS) -q --no-summary --cov=authproxy/core --cov=authproxy/http1 --cov-branch tests/core tests/http1
 	@$(BIN)/coverage report --fail-under=99 --format=total
 	@echo 'promises to the operator, against the real process'
 	@$(PYTEST) -n $(WORKERS) -m promise
+
+deploy-test: $(READY) $(CHECKERS)/.ready ## Run what is shipped to deploy with (DEPLOY='-k compose' passes options on)
+	@echo 'what is shipped to deploy with'
+	@$(PYTEST) -m deploy tests/deploy $(DEPLOY)
 
 soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB streams
 	@AUTHPROXY_LONG=1 $(PYTEST) tests/promises/test_reload.py tests/promises/test_streams.py
@@ -82,9 +87,10 @@ lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions tha
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o .ci/requirements.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
 	@$(COMPILE) $(UPGRADE) --group scan -o .ci/requirements-scan.txt
+	@$(COMPILE) $(UPGRADE) --group deploy -o .ci/requirements-deploy.txt
 
 clean: ## Remove everything that make and the tools have made
-	@rm -rf $(VENV) $(SCANNERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	@rm -rf $(VENV) $(SCANNERS) $(CHECKERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv whose interpreter has gone is made anew. hatchling is locked too, so the build needs no isolation.
@@ -97,8 +103,8 @@ $(READY): .ci/requirements-dev.txt pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Scanners want other versions of what the program uses.
-$(SCANNERS)/.ready: .ci/requirements-scan.txt $(READY)
-	@$(BIN)/python -m venv --clear $(SCANNERS)
-	@$(SCANNERS)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r .ci/requirements-scan.txt
+# Scanners and checkers want other versions of what the program uses.
+$(SCANNERS)/.ready $(CHECKERS)/.ready: .venv-%/.ready: .ci/requirements-%.txt $(READY)
+	@$(BIN)/python -m venv --clear $(@D)
+	@$(@D)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r $<
 	@touch $@

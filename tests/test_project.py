@@ -22,7 +22,7 @@ TOP_LEVEL = {
     *("pyproject.toml", "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "Dockerfile"),
     *("authproxy", "config", "certs", "tests", "deploy", "docs"),
 }
-LOCKS = [ROOT / ".ci" / name for name in ("requirements.txt", "requirements-dev.txt", "requirements-scan.txt")]
+LOCKS = [ROOT / ".ci" / f"requirements{suffix}.txt" for suffix in ("", "-dev", "-scan", "-deploy")]
 MAX_LINES = 300
 
 
@@ -79,8 +79,9 @@ def test_locks_name_no_place(lock):
         (LOCKS[0], PROJECT["project"]["dependencies"]),
         (LOCKS[1], PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
         (LOCKS[2], PROJECT["dependency-groups"]["scan"]),
+        (LOCKS[3], PROJECT["dependency-groups"]["deploy"]),
     ],
-    ids=["runtime", "dev", "scan"],
+    ids=["runtime", "dev", "scan", "deploy"],
 )
 def test_locks_satisfy_the_project(lock, wanted):
     """Every requirement of pyproject.toml is locked at a version that it allows; else `make lock` was forgotten."""
