@@ -9,12 +9,9 @@ import re
 from collections.abc import Iterator
 from pathlib import Path
 
-import yaml
-
 from authproxy.errors import ConfigError
 
 _VARIABLE = re.compile(r"\$\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?::-(?P<default>[^}]*)|:\?[^}]*)?\}|\$\$")
-_Loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def documents(config: Path, cure: str) -> Iterator[tuple[Path, dict[object, object]]]:
@@ -43,8 +40,12 @@ def expand(text: str, path: Path, key: str) -> str:
 
 
 def _read(path: Path, cure: str) -> dict[object, object]:
+    # Who names a socket or a URL needs no file, and so no YAML: that is a sixth of such a start.
+    import yaml
+
+    loader: type[yaml.SafeLoader | yaml.CSafeLoader] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
     try:
-        document: object = yaml.load(path.read_bytes(), Loader=_Loader)  # noqa: S506  (it is a safe one)
+        document: object = yaml.load(path.read_bytes(), Loader=loader)  # noqa: S506  (it is a safe one)
     except OSError as error:
         raise ConfigError(f"{path}: {error.strerror} (name a file with -c, or say {cure})") from error
     except (yaml.YAMLError, UnicodeError) as error:
