@@ -1,50 +1,15 @@
-"""Which kinds of catalog this installation knows: the built-in ones and those that plug-ins register."""
+"""Which kinds of catalog this installation knows."""
 
-from collections.abc import Mapping
-from importlib.metadata import EntryPoint, entry_points
 from typing import Final
 
 from authproxy.catalogs import composite, file, inline
 from authproxy.catalogs.interface import CatalogKind
-from authproxy.errors import ConfigError
+from authproxy.kinds import Family
 
-GROUP: Final = "authproxy.catalogs"
-"""The group of entry points; each names a `CatalogKind`."""
-
-_BUILT_IN: Final[Mapping[str, CatalogKind]] = {"inline": inline.kind, "file": file.kind, "composite": composite.kind}
-
-
-def kinds() -> Mapping[str, CatalogKind]:
-    """Return every kind under its word after `kind:`.
-
-    Raises:
-        ConfigError: An installed plug-in cannot be used, with one problem for each.
-    """
-    found = dict(_BUILT_IN)
-    problems: list[str] = []
-    for point in entry_points(group=GROUP):
-        if point.name in found:
-            problems.append(f"{_named(point)}: the name is taken: two plug-ins, or one and a built-in kind")
-            continue
-        try:
-            found[point.name] = _load(point)
-        except ConfigError as error:
-            problems += error.problems
-    if problems:
-        raise ConfigError(*problems)
-    return found
-
-
-def _load(point: EntryPoint) -> CatalogKind:
-    try:
-        kind: object = point.load()
-    except Exception as error:
-        raise ConfigError(f"{_named(point)}: cannot be imported: {type(error).__name__}: {error}") from error
-    if not isinstance(kind, CatalogKind):
-        raise ConfigError(f"{_named(point)}: names no CatalogKind but {type(kind).__name__}")
-    return kind
-
-
-def _named(point: EntryPoint) -> str:
-    package = f" of {point.dist.name}" if point.dist is not None else ""
-    return f"catalog plug-in {point.name}{package} ({point.value})"
+FAMILY: Final = Family(
+    group="authproxy.catalogs",
+    member="catalog",
+    kind=CatalogKind,
+    built_in={"inline": inline.kind, "file": file.kind, "composite": composite.kind},
+)
+kinds = FAMILY.kinds

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from authproxy import kinds
 from authproxy.catalogs import registry
 from authproxy.catalogs.inline import InlineOptions
 from authproxy.errors import CatalogUnavailable, ConfigError
@@ -19,8 +20,8 @@ def installed(monkeypatch):
     """`installed(name=value)` registers entry points as an installed package would."""
 
     def install(**points: str) -> None:
-        found = [EntryPoint(name, value, registry.GROUP) for name, value in points.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == registry.GROUP else [])
+        found = [EntryPoint(name, value, registry.FAMILY.group) for name, value in points.items()]
+        monkeypatch.setattr(kinds, "entry_points", lambda group: found if group == registry.FAMILY.group else [])
 
     return install
 

@@ -4,6 +4,7 @@ from importlib.metadata import EntryPoint
 
 import pytest
 
+from authproxy import kinds
 from authproxy.errors import ConfigError
 from authproxy.options import Options
 from authproxy.sessions import registry
@@ -16,8 +17,8 @@ def installed(monkeypatch):
     """`installed(name=value)` registers entry points as an installed package would."""
 
     def install(**points: str) -> None:
-        found = [EntryPoint(name, value, registry.GROUP) for name, value in points.items()]
-        monkeypatch.setattr(registry, "entry_points", lambda group: found if group == registry.GROUP else [])
+        found = [EntryPoint(name, value, registry.FAMILY.group) for name, value in points.items()]
+        monkeypatch.setattr(kinds, "entry_points", lambda group: found if group == registry.FAMILY.group else [])
 
     return install
 
