@@ -12,6 +12,8 @@ import uvloop
 
 from authproxy.daemon import log
 from authproxy.daemon.control import Control
+from authproxy.daemon.herald import Herald
+from authproxy.daemon.notify import ServiceManager
 from authproxy.daemon.ops import Ops
 from authproxy.daemon.process import check_aiohttp, fill_standard_descriptors, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
@@ -82,13 +84,16 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     reloader = Reloader(proxy.reload, proxy.report_crash)
     signals = _Signals(loop, reloader.ask)
     ops, control = Ops(proxy), Control(proxy, reloader)
+    herald = Herald(proxy, reloader, ServiceManager(os.environ, os.getpid()))  # noqa: TID251  # as above
     proxy.followers = [ops.follow, control.follow, _follow_level(proxy)]
     await proxy.start(_each(ops.start, control.start))
+    herald.ready()
     if ready is not None:
         await ready(proxy)
     watch = Watch(proxy, reloader, os.environ)  # noqa: TID251  # as above
     working = [loop.create_task(reloader.run()), loop.create_task(watch.run())]
     await signals.ending.wait()
+    herald.draining()
     await proxy.drain(signals.hurry)
     hanging = proxy.is_reloading or watch.is_looking
     for task in working:
@@ -96,6 +101,7 @@ async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     await control.aclose()
     await ops.aclose()
     await proxy.aclose()
+    herald.close()
     if hanging:
         # A file system that hangs holds a thread that nobody can end; everything else is done.
         os._exit(0)

@@ -66,6 +66,8 @@ class Proxy:
         self.services: Services
         self.followers: list[Callable[[], Awaitable[None]]] = []
         """Awaited after every reload."""
+        self.beats: list[Callable[[], None]] = []
+        """Called at the end of every sweep: as long as the loop turns."""
         self._outside: Outside
         self._sweeper: asyncio.TimerHandle | None = None
         self._said: set[str] = set()
@@ -250,6 +252,8 @@ class Proxy:
         self.services.journal.flush()
         self.stats.settle()
         self._trimmer.look(len(self.services.connections))
+        for beat in self.beats:
+            beat()
 
     async def _poll(self) -> None:
         looked = monotonic()

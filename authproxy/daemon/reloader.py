@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import Final, TypeAlias
+from typing import Final, Protocol, TypeAlias
 
 from authproxy.daemon.outcome import Outcome, Result, Try, is_rejected, merged
 from authproxy.daemon.reload import CONFIG, TRUST
@@ -11,6 +11,16 @@ from authproxy.daemon.reload import CONFIG, TRUST
 _ONCE_MORE: Final = 1.0
 
 Reload: TypeAlias = Callable[[Try], Awaitable[tuple[Outcome, ...]]]
+
+
+class Audience(Protocol):
+    """Hears of every reload, whoever asked for it; must not raise."""
+
+    def reloading(self) -> None:
+        """A reload begins."""
+
+    def reloaded(self, outcomes: tuple[Outcome, ...]) -> None:
+        """It has ended, with both its tries."""
 
 
 class Reloader:
@@ -28,6 +38,7 @@ class Reloader:
         self._asked = asyncio.Event()
         self._material_only = True
         self._waiting: list[asyncio.Future[tuple[Outcome, ...]]] = []
+        self.audience: list[Audience] = []
 
     def ask(self, *, material_only: bool = False) -> "asyncio.Future[tuple[Outcome, ...]]":
         """Ask for a reload that begins from now on; the future is its outcome, empty when the process ends first."""
@@ -48,7 +59,12 @@ class Reloader:
                 self._asked.clear()
                 waiting, self._waiting = self._waiting, []
                 only, self._material_only = self._material_only, True
-                _settle(waiting, await self._serve(material_only=only))
+                for listener in self.audience:
+                    listener.reloading()
+                outcomes = await self._serve(material_only=only)
+                for listener in self.audience:
+                    listener.reloaded(outcomes)
+                _settle(waiting, outcomes)
         finally:
             self._ended = True
             _settle([*waiting, *self._waiting], ())

@@ -162,3 +162,26 @@ async def test_whoever_has_gone_is_not_told():
         road.gate.set()
 
         assert await there == GOOD
+
+
+@pytest.mark.parametrize("outcome", [GOOD, RuntimeError("oops")], ids=["good", "crash"])
+async def test_the_audience_hears_of_both_tries_as_one_reload(outcome):
+    """Before whoever asked is told: `systemctl reload` ends when its command does."""
+    heard = []
+
+    class Audience:
+        def reloading(self):
+            heard.append("begins")
+
+        def reloaded(self, outcomes):
+            heard.append(outcomes[0].result)
+
+    road = Road(BAD, outcome)
+    async with running(road, crashes=[]) as reloader:
+        reloader.audience.append(Audience())
+        ended = reloader.ask()
+        ended.add_done_callback(lambda _: heard.append("told"))
+        await ended
+
+    result = Result.APPLIED if outcome is GOOD else Result.REJECTED
+    assert heard == ["begins", result, "told"]
