@@ -6,6 +6,7 @@ BIN     := $(VENV)/bin
 READY   := $(VENV)/.ready
 SCANNERS := .venv-scan
 CHECKERS := .venv-deploy
+SITE    := .venv-docs
 WORKERS ?= 2
 UPGRADE ?= --upgrade
 
@@ -27,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test deploy-test soak fuzz mutants faults scan websocket lint fmt bench lock clean
+.PHONY: help demo test deploy-test soak fuzz mutants faults scan websocket docs lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -35,7 +36,7 @@ help: ## Show what can be made
 demo: $(READY) ## Show the whole product on this machine in one command
 	@$(BIN)/authproxy demo
 
-test: lint ## Lint, then run every test
+test: lint docs ## Lint, build the site of docs/, then run every test
 	@echo 'tests, $(WORKERS) at a time'
 	@$(PYTEST) -n $(WORKERS) -m 'not promise and not deploy'
 	@echo 'coverage of the pure rooms'
@@ -66,6 +67,11 @@ fuzz: $(READY) ## Send made-up requests and answers through (FUZZ='--minutes 60 
 mutants: $(READY) ## Break the refusal table's code bit by bit, show what no test sees (MUTANTS=authproxy/http1/chunked.py)
 	@$(BIN)/python -m tests.mutants.run $(MUTANTS)
 
+docs: $(SITE)/.ready ## Build the site of docs/ into build/site; links and anchors that lead nowhere fail
+	@echo 'docs'
+	$(call step,site,$(SITE)/bin/zensical build --strict --clean --config-file .zensical.toml)
+	$(call step,loads nothing,! grep -rnE '(src|href)="?(https?:)?//' --include=*.html build/site)
+
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'
 	$(call step,format,$(BIN)/ruff format --check)
@@ -88,9 +94,10 @@ lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions tha
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
 	@$(COMPILE) $(UPGRADE) --group scan -o .ci/requirements-scan.txt
 	@$(COMPILE) $(UPGRADE) --group deploy -o .ci/requirements-deploy.txt
+	@$(COMPILE) $(UPGRADE) --group docs -o .ci/requirements-docs.txt
 
 clean: ## Remove everything that make and the tools have made
-	@rm -rf $(VENV) $(SCANNERS) $(CHECKERS) build dist .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
+	@rm -rf $(VENV) $(SCANNERS) $(CHECKERS) $(SITE) build dist .cache .mypy_cache .ruff_cache .pytest_cache .hypothesis .import_linter_cache .coverage*
 	@find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A venv whose interpreter has gone is made anew. hatchling is locked too, so the build needs no isolation.
@@ -103,8 +110,8 @@ $(READY): .ci/requirements-dev.txt pyproject.toml
 	@$(PIP) install --no-deps --no-build-isolation -e .
 	@touch $@
 
-# Scanners and checkers want other versions of what the program uses.
-$(SCANNERS)/.ready $(CHECKERS)/.ready: .venv-%/.ready: .ci/requirements-%.txt $(READY)
+# Scanners, checkers and the site want other versions of what the program uses.
+$(SCANNERS)/.ready $(CHECKERS)/.ready $(SITE)/.ready: .venv-%/.ready: .ci/requirements-%.txt $(READY)
 	@$(BIN)/python -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r $<
 	@touch $@

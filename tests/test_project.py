@@ -22,7 +22,7 @@ TOP_LEVEL = {
     *("pyproject.toml", "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "Dockerfile"),
     *("authproxy", "config", "certs", "tests", "deploy", "docs"),
 }
-LOCKS = [ROOT / ".ci" / f"requirements{suffix}.txt" for suffix in ("", "-dev", "-scan", "-deploy")]
+LOCKS = [ROOT / ".ci" / f"requirements{suffix}.txt" for suffix in ("", "-dev", "-scan", "-deploy", "-docs")]
 MAX_LINES = 300
 
 
@@ -80,8 +80,9 @@ def test_locks_name_no_place(lock):
         (LOCKS[1], PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
         (LOCKS[2], PROJECT["dependency-groups"]["scan"]),
         (LOCKS[3], PROJECT["dependency-groups"]["deploy"]),
+        (LOCKS[4], PROJECT["dependency-groups"]["docs"]),
     ],
-    ids=["runtime", "dev", "scan", "deploy"],
+    ids=["runtime", "dev", "scan", "deploy", "docs"],
 )
 def test_locks_satisfy_the_project(lock, wanted):
     """Every requirement of pyproject.toml is locked at a version that it allows; else `make lock` was forgotten."""
