@@ -56,7 +56,9 @@ class Histogram:
 class RouteStats:
     """What is counted for one route; lives as long as the process, across reloads."""
 
-    __slots__ = ("duration", "reasons", "received_bytes", "sent_bytes", "statuses", "upstream")
+    __slots__ = (
+        "authentication", "duration", "graced", "reasons", "received_bytes", "sent_bytes", "statuses", "upgraded", "upstream",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.statuses: defaultdict[int, int] = defaultdict(int)
@@ -66,11 +68,23 @@ class RouteStats:
         self.duration = Histogram()
         """From the end of the request's head to the last byte of the answer."""
         self.upstream = Histogram()
-        """From the request's head written to the answer's head read."""
+        """From the request's head read to the answer's head read."""
+        self.authentication = Histogram()
+        """From the head to the verdict, of requests that had to wait for it: a catalog or a session store was asked."""
+        self.graced = 0
+        """Requests that passed by a credential that has been rotated away, within its grace."""
+        self.upgraded = 0
+        """Upgraded connections that stand now."""
         self.received_bytes = 0
         """Payload of request bodies."""
         self.sent_bytes = 0
         """Payload of answers."""
+
+    def settle(self) -> None:
+        """Keep what waits to be sorted in small."""
+        self.duration.settle()
+        self.upstream.settle()
+        self.authentication.settle()
 
 
 class EndpointStats:
@@ -93,11 +107,13 @@ class EndpointStats:
 class UpstreamStats:
     """What is counted for one upstream; lives as long as the process."""
 
-    __slots__ = ("connect_failures", "connects", "endpoints", "failures", "retries", "reused")
+    __slots__ = ("connect_failures", "connecting", "connects", "endpoints", "failures", "retries", "reused")
 
     def __init__(self) -> None:
         self.connects = 0
         self.connect_failures = 0
+        self.connecting = Histogram()
+        """How long it took to open a connection, name and TLS included."""
         self.reused = 0
         self.retries = 0
         self.failures: dict[str, int] = {}
@@ -112,11 +128,15 @@ class UpstreamStats:
 class ListenerStats:
     """What is counted for one listener; lives as long as the process."""
 
-    __slots__ = ("accepted", "handshake_failures", "handshakes", "refused", "revoked")
+    __slots__ = ("accepted", "handshake_failures", "handshakes", "refused", "revoked", "sessions", "shaking")
 
     def __init__(self) -> None:
         self.accepted = 0
         self.handshakes = 0
+        self.shaking = Histogram()
+        """From the acceptance to the end of the handshake."""
+        self.sessions: defaultdict[tuple[str, str], int] = defaultdict(int)
+        """TLS sessions by version, and `full` or `resumed`."""
         self.handshake_failures: dict[str, int] = {}
         self.refused: dict[str, int] = {}
         """Connections that were closed at the door since there were too many."""
@@ -143,7 +163,7 @@ class TunnelStats:
 class Stats:
     """All counters of a process, by the names of the configuration."""
 
-    __slots__ = ("listeners", "routes", "tunnels", "unrouted", "upstreams")
+    __slots__ = ("crashes", "lag", "listeners", "routes", "tunnels", "unrouted", "upstreams")
 
     def __init__(self) -> None:
         self.routes: dict[tuple[str, str], RouteStats] = {}
@@ -154,12 +174,20 @@ class Stats:
         """By listener."""
         self.unrouted = RouteStats()
         """Requests that were refused before a route was known."""
+        self.lag = Histogram()
+        """How much later than it was set a timer went off."""
+        self.crashes = {"request": 0, "connection": 0, "task": 0, "loop": 0}
+        """Faults of this program, by what they ended."""
 
     def settle(self) -> None:
         """Keep what waits to be sorted in small."""
-        for counted in (*self.routes.values(), self.unrouted):
-            counted.duration.settle()
-            counted.upstream.settle()
+        for route in (*self.routes.values(), self.unrouted):
+            route.settle()
+        for upstream in self.upstreams.values():
+            upstream.connecting.settle()
+        for listener in self.listeners.values():
+            listener.shaking.settle()
+        self.lag.settle()
 
     def route(self, name: str, zone: str) -> RouteStats:
         """Return the counters of a route; the same ones every time."""

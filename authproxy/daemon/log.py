@@ -64,10 +64,10 @@ def get(name: str) -> structlog.stdlib.BoundLogger:
     return logger
 
 
-def handle_loop_exception(_loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+def handle_loop_exception(_loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> bool:
     """Log what nobody awaited: one line when a peer or its network failed, else a `loop.crashed` with its traceback.
 
-    Any OSError counts as the former: ssl.SSLError, TimeoutError and ConnectionError are all of that family.
+    Return whether it was the latter. Any OSError counts as the former: ssl.SSLError, TimeoutError and ConnectionError are all of that family.
     """
     error = context.get("exception")
     # Not the objects in `context`: the repr of a future or a transport shows what it carries.
@@ -77,8 +77,9 @@ def handle_loop_exception(_loop: asyncio.AbstractEventLoop, context: Mapping[str
         facts["task"] = task.get_name()
     if isinstance(error, OSError):
         get(__name__).info(events.CONNECTION_FAILED, **facts, error=error)
-    else:
-        get(__name__).error(events.LOOP_CRASHED, **facts, exc_info=error)
+        return False
+    get(__name__).error(events.LOOP_CRASHED, **facts, exc_info=error)
+    return True
 
 
 def redact(_logger: WrappedLogger, _method: str, event_dict: EventDict) -> EventDict:

@@ -4,12 +4,13 @@ import asyncio
 import os
 import signal
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 
 import uvloop
 
+from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.control import Control
 from authproxy.daemon.herald import Herald
@@ -77,10 +78,16 @@ def _each(*steps: Callable[[], Awaitable[None]]) -> Callable[[], Awaitable[None]
     return take
 
 
+def note_exception(stats: Stats, loop: asyncio.AbstractEventLoop, context: Mapping[str, object]) -> None:
+    """Log what nobody awaited, and count it when it is a fault of this program."""
+    if log.handle_loop_exception(loop, context):
+        stats.crashes["loop"] += 1
+
+
 async def _serve(load: Callable[[], Loaded], ready: Ready | None) -> None:
     loop = asyncio.get_running_loop()
-    loop.set_exception_handler(log.handle_loop_exception)
     proxy = Proxy(load, os.environ, _utc_now)  # noqa: TID251  # the environment enters the program here
+    loop.set_exception_handler(partial(note_exception, proxy.stats))
     reloader = Reloader(proxy.reload, proxy.report_crash)
     signals = _Signals(loop, reloader.ask)
     ops, control = Ops(proxy), Control(proxy, reloader)

@@ -12,6 +12,7 @@ from authproxy.core.stats import Stats
 from authproxy.daemon.doors import Doors
 from authproxy.daemon.prepare import Prepared
 from authproxy.daemon.writer import LogWriter, cannot_open
+from authproxy.door.caps import Caps
 from authproxy.edge.server import OwnPage
 from authproxy.edge.services import Services
 from authproxy.errors import ConfigError, MaterialError
@@ -63,6 +64,11 @@ class Outside:
     def lines_dropped(self) -> int:
         """How many lines of the access log were lost."""
         return self._dropped + (0 if self._writer is None else self._writer.dropped)
+
+    @property
+    def caps(self) -> Caps:
+        """How many connections there are, and may be."""
+        return self._doors.caps
 
     def take(self, loaded: Loaded) -> Taken:
         """Open what is not open yet; nothing is used so far.

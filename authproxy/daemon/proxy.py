@@ -25,6 +25,7 @@ from authproxy.daemon.sessions import prune
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
 from authproxy.daemon.teller import Teller
+from authproxy.door.caps import Caps
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import health_page
 from authproxy.edge.services import Services
@@ -104,7 +105,7 @@ class Proxy:
         self._outside.apply(prepared, taken)
         self.status.note(CONFIG, self._now())
         self.status.note(TRUST, self._now())
-        self._sweep()
+        self._sweep(monotonic())
         self.tasks.spawn(self._poll())
         # What was built so far lives as long as the process: the collector need not look at it again.
         gc.collect()
@@ -200,6 +201,11 @@ class Proxy:
         return self._outside.lines_dropped
 
     @property
+    def caps(self) -> Caps:
+        """How many connections there are, and may be."""
+        return self._outside.caps
+
+    @property
     def is_reloading(self) -> bool:
         """Whether a reload is under way."""
         return self._reloading.locked()
@@ -242,11 +248,13 @@ class Proxy:
             if id(former.store) not in used:
                 self.tasks.spawn(_close_later(former.store))
 
-    def _sweep(self) -> None:
-        """Keep deadlines, and let go of what has gathered."""
-        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep)
-        self._rounds.go()
+    def _sweep(self, due: float) -> None:
+        """Keep deadlines, and let go of what has gathered; `due` (monotonic) is when this was to be done."""
         now = monotonic()
+        self._sweeper = asyncio.get_running_loop().call_later(_SWEEP, self._sweep, now + _SWEEP)
+        # A loop's own clock is of its turn's beginning, so that a timer may go off a little early.
+        self.stats.lag.add(max(now - due, 0.0))
+        self._rounds.go()
         for upstream in self.services.current.runtime.upstreams.values():
             upstream.sweep(now)
         self.services.journal.flush()
@@ -268,9 +276,11 @@ class Proxy:
 
     def report_crash(self, error: BaseException) -> None:
         """Log the failure of a task; the others go on."""
+        self.stats.crashes["task"] += 1
         _LOG.error(events.TASK_CRASHED, exc_info=error)
 
     def _report_request_crash(self, request_id: str, error: BaseException) -> None:
+        self.stats.crashes["request"] += 1
         _LOG.error(events.REQUEST_CRASHED, request_id=request_id, exc_info=error)
 
 

@@ -61,6 +61,7 @@ def tunnels(services: Services, listener: str, stats: TunnelStats) -> Factory:
 
     def on_crash(error: BaseException) -> None:
         """Log it with its traceback."""
+        services.stats.crashes["connection"] += 1
         _LOG.error(events.CONNECTION_CRASHED, listener=listener, exc_info=error)
 
     means = Means(

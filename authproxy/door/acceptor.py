@@ -8,6 +8,7 @@ the others. No task is made for a connection, and one timer keeps the deadlines 
 import asyncio
 import errno
 import socket
+import ssl
 from collections.abc import Callable
 from datetime import datetime
 from time import monotonic
@@ -110,7 +111,8 @@ class Acceptor:
         arrival = Arrival(self, self._loop, wire, address, announced=announced)
         # Told now: once those who are too many have entered, there are too many for everybody who still shakes hands.
         arrival.is_spare = self._caps.is_full
-        self._caps.arrive(arrival, monotonic() + self.handshake)
+        arrival.begun = monotonic()
+        self._caps.arrive(arrival, arrival.begun + self.handshake)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
         arrival.begin()
@@ -159,7 +161,7 @@ class Acceptor:
             if refused is not None:
                 self._turn_away(arrival, transport, refused)
                 return
-        self._stats.handshakes += 1
+        self._note_success(arrival, transport)
         try:
             protocol = self._factory(arrival.is_spare)
         except BaseException:
@@ -179,6 +181,14 @@ class Acceptor:
         transport.close()
         self._loop.call_later(_PARTING, transport.abort)
         self._note_failure(arrival, refused.fault.value, refused.detail)
+
+    def _note_success(self, arrival: Arrival, transport: SocketTransport) -> None:
+        stats = self._stats
+        stats.handshakes += 1
+        session = transport.get_extra_info("ssl_object")
+        if isinstance(session, ssl.SSLObject):
+            stats.shaking.add(monotonic() - arrival.begun)
+            stats.sessions[session.version() or "", "resumed" if session.session_reused else "full"] += 1
 
     def _note_failure(self, arrival: Arrival, reason: str, detail: str) -> None:
         failures = self._stats.handshake_failures

@@ -52,6 +52,7 @@ class Arrival:
         "_owner",
         "_transport",
         "address",
+        "begun",
         "counted",
         "is_spare",
         "port",
@@ -66,6 +67,8 @@ class Arrival:
         """The client's; empty for a Unix socket."""
         self.counted = "" if announced else address
         """The address that it is counted under."""
+        self.begun = 0.0
+        """Monotonic, when it was accepted."""
         self.is_spare = False
         """There were enough connections when it came: it is let in to be told so."""
         self.port = 0

@@ -40,6 +40,11 @@ class Caps:
         """Whether there are more than there may be."""
         return self.open > self.connections
 
+    @property
+    def unfinished(self) -> int:
+        """How many handshakes are under way."""
+        return len(self._unfinished)
+
     def enter(self) -> str:
         """Count a connection, or return why it may not be."""
         if self.open >= self.connections + min(_MOST_SPARE, self.connections // 8):

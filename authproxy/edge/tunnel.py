@@ -48,6 +48,7 @@ class Tunnel(Ends):
         self._is_half = False
         """One side has ended, the other may still speak."""
         self._over = False
+        self._route.stats.upgraded += 1
         self._next_visit = 0.0
         """Monotonic: when a session is looked up again."""
         if facts.allow is not None:
@@ -121,6 +122,7 @@ class Tunnel(Ends):
         if self._over:
             return
         self._over = True
+        self._route.stats.upgraded -= 1
         if self._facts.allow is not None:
             self._services.tunnels.remove(owner_of(self._facts.allow))
         self._route.upstream.release(self._upstream)

@@ -237,7 +237,9 @@ class Upstream:
             self._note_no_connection(side, error.detail)
             self._leave(side)
             raise
-        connection.expires = self._means.clock() + _LIFE * (1 - _JITTER * secrets.randbelow(1000) / 1000)
+        done = self._means.clock()
+        self.stats.connecting.add(done - now)
+        connection.expires = done + _LIFE * (1 - _JITTER * secrets.randbelow(1000) / 1000)
         self._circle.note_connection(side)
         return connection
 

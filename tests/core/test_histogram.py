@@ -54,13 +54,14 @@ def test_settling_keeps_what_waits_small_and_adding_works_on():
 
 
 def test_settling_reaches_every_histogram():
-    """Of every route, and of what had none."""
+    """Of every route, upstream and listener, and of what had none."""
     stats = Stats()
     routes = [stats.route("a", "x"), stats.route("b", ""), stats.unrouted]
-    for counted in routes:
-        counted.duration.add(1.0)
-        counted.upstream.add(1.0)
+    histograms = [one for counted in routes for one in (counted.duration, counted.upstream, counted.authentication)]
+    histograms += [stats.upstream("c").connecting, stats.listener("d").shaking, stats.lag]
+    for histogram in histograms:
+        histogram.add(1.0)
     stats.settle()
 
-    assert all(counted.duration._waiting == counted.upstream._waiting == [] for counted in routes)
+    assert [histogram._waiting for histogram in histograms] == [[]] * len(histograms)
     assert stats.route("a", "x") is routes[0]

@@ -335,7 +335,7 @@ def test_a_line_that_cannot_be_written_is_lost(capsys):
 )
 async def test_a_failed_connection_is_one_line_without_traceback(stream, error):
     """Peers come and go; what they break is told in one short line."""
-    log.handle_loop_exception(asyncio.get_running_loop(), {"message": "Fatal error", "exception": error})
+    assert not log.handle_loop_exception(asyncio.get_running_loop(), {"message": "Fatal error", "exception": error})
 
     (line,) = lines(stream)
     assert (line["event"], line["level"], line["message"]) == ("connection.failed", "info", "Fatal error")
@@ -353,7 +353,8 @@ async def test_a_crashed_task_is_told_in_full(stream):
     task = asyncio.ensure_future(crash())
     task.set_name("watcher")
     await asyncio.wait([task])
-    log.handle_loop_exception(loop, {"message": "never retrieved", "exception": task.exception(), "task": task})
+    told = {"message": "never retrieved", "exception": task.exception(), "task": task}
+    assert log.handle_loop_exception(loop, told)
 
     (line,) = lines(stream)
     assert (line["event"], line["level"], line["task"]) == ("loop.crashed", "error", "watcher")

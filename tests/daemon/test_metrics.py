@@ -4,7 +4,7 @@ import asyncio
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from prometheus_client import CollectorRegistry
+from prometheus_client import CollectorRegistry, ProcessCollector
 from prometheus_client.exposition import generate_latest
 from prometheus_client.parser import text_string_to_metric_families
 
@@ -13,15 +13,24 @@ from authproxy.core.stats import Stats
 from authproxy.daemon.expiry import Ending, Kind
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.daemon.status import Stage, Status
+from authproxy.door.caps import Caps
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.services import Services
 from authproxy.runtime import Current, Runtime
 from authproxy.upstream.means import Means
 from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
+from tests import metrics_page
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 DOCUMENTED = {value for name, value in vars(events).items() if name.startswith("METRIC_")}
+
+
+class Shaking:
+    """A handshake under way."""
+
+    def give_up(self, reason):
+        """It has all the time it wants."""
 
 
 class Source:
@@ -32,7 +41,11 @@ class Source:
         self.status = Status(started=NOON, stage=Stage.SERVING, generation=7)
         times = UpstreamTimes(connect=1, response_head=1, idle=1)
         legacy = Upstream(
-            "legacy", [Endpoint(host="127.0.0.1", port=1)], times, self.stats.upstream("legacy"), Means(spawn=print)
+            "legacy",
+            [Endpoint(host="127.0.0.1", port=1, max_connections=8)],
+            times,
+            self.stats.upstream("legacy"),
+            Means(spawn=print),
         )
         runtime = Runtime(generation=7, listeners={}, zones={}, upstreams={"legacy": legacy}, identity=())
         self.services = Services(
@@ -51,10 +64,14 @@ class Source:
         # 0.4 ms, 3 ms and 99 s, each in its bucket.
         for seconds in (0.0004, 0.003, 99.0):
             route.duration.add(seconds)
+        route.upstream.add(0.01)
+        route.authentication.add(0.2)
+        route.graced, route.upgraded = 4, 2
         route.received_bytes, route.sent_bytes = 11, 22
         upstream = self.stats.upstream("legacy")
         upstream.connects, upstream.connect_failures, upstream.reused, upstream.retries = 5, 1, 4, 2
         upstream.failures["upstream-refused"] = 1
+        upstream.connecting.add(0.02)
         endpoint = upstream.endpoint("127.0.0.1:1")
         endpoint.connects, endpoint.connect_failures, endpoint.faults, endpoint.ejections = 5, 1, 2, 3
         endpoint.checks, endpoint.check_failures = 9, 4
@@ -66,13 +83,24 @@ class Source:
         listener.accepted, listener.handshakes = 9, 8
         listener.handshake_failures["timeout"] = 1
         listener.refused["too-many-connections"] = 3
+        listener.revoked["certificate-refused"] = 1
+        listener.shaking.add(0.004)
+        listener.sessions["TLSv1.3", "full"], listener.sessions["TLSv1.2", "resumed"] = 6, 2
+        tunnel = self.stats.tunnel("repl")
+        tunnel.opened, tunnel.open, tunnel.sent, tunnel.received = 3, 1, 20, 10
+        tunnel.ends["whole"] = 2
+        self.stats.lag.add(0.3)
+        self.stats.crashes["task"] = 1
+        self.caps = Caps()
+        self.caps.connections, self.caps.handshakes = 100, 10
+        self.caps.arrive(Shaking(), 1.0)
         self.status.note("config", NOON)
         self.status.note("trust", NOON, "ca.pem: bad")
         self.status.records["users"], self.status.rejected["users"] = 3, 1
-        ends = {"main": (Kind.KEYSTORE, 1), "ca": (Kind.TRUSTSTORE, 2)}
+        ends = (("main", Kind.KEYSTORE, 1), ("ca", Kind.TRUSTSTORE, 2), ("ca", Kind.CRL, 3))
         self.status.endings = tuple(
             Ending(kind=kind, name=name, mark="", subject="", source="", end=NOON + timedelta(hours=hours))
-            for name, (kind, hours) in ends.items()
+            for name, kind, hours in ends
         )
         self.status.unsafe = ("one", "two")
 
@@ -113,6 +141,17 @@ def value(scrape):
 def test_every_family_is_documented_and_every_documented_one_is_there(scrape):
     """Operators rely on the names in `events`."""
     assert {family.name for family in scrape()} == DOCUMENTED
+
+
+def test_the_page_tells_of_every_metric(scrape):
+    """Type and labels too, and of no other; what is here has happened all, so that no label is hidden."""
+    process = CollectorRegistry()
+    ProcessCollector(registry=process)
+    families = [*scrape(), *process.collect()]
+
+    shown = {metrics_page.queried(one): (one.type, metrics_page.labels(one.samples)) for one in families}
+
+    assert metrics_page.rows() == shown
 
 
 def test_every_family_says_what_it_is(scrape):
@@ -196,6 +235,7 @@ def test_the_rest_has_its_figures(value):
     assert value("authproxy_catalog_rejected_rows", catalog="users") == 1
     assert value("authproxy_cert_expiry_seconds", keystore="main") == 3600
     assert value("authproxy_trust_expiry_seconds", truststore="ca") == 7200
+    assert value("authproxy_crl_expiry_seconds", truststore="ca") == 10800
     assert value("authproxy_unsafe_settings") == 2
     assert value("authproxy_access_log_dropped_total") == 6
 
@@ -217,6 +257,53 @@ def test_each_endpoint_has_its_figures(value):
     assert value(f"{name}_health_checks_total", **labels, result="failed") == 4
     assert value(f"{name}_healthy", **labels) == 0
     assert value(f"{name}_ejected", **labels) == 1
+
+
+def test_waiting_for_a_verdict_is_told_where_somebody_is_asked(source, value):
+    """Nobody waits on a public route."""
+    source.stats.route("public", "")
+    name = "authproxy_authentication_duration_seconds_count"
+
+    assert value(name, route='a "quoted"\\ route\n', zone="api") == 1
+    assert value(name, route="public", zone="") is None
+    assert value("authproxy_request_duration_seconds_count", route="public", zone="") == 0
+    assert value("authproxy_grace_requests_total", route='a "quoted"\\ route\n', zone="api") == 4
+    assert value("authproxy_grace_requests_total", route="public", zone="") is None
+    assert value("authproxy_upgraded_connections", route='a "quoted"\\ route\n', zone="api") == 2
+
+
+def test_handshakes_are_told_by_what_came_of_them(value):
+    """How long, which version, and whether a session was resumed."""
+    assert value("authproxy_handshake_duration_seconds_bucket", listener="public", le="0.005") == 1
+    assert value("authproxy_tls_sessions_total", listener="public", version="TLSv1.3", handshake="full") == 6
+    assert value("authproxy_tls_sessions_total", listener="public", version="TLSv1.2", handshake="resumed") == 2
+    assert value("authproxy_connections_revoked_total", listener="public", reason="certificate-refused") == 1
+
+
+def test_limits_stand_beside_what_they_bound(value):
+    """So that an alert can come before the limit does."""
+    assert value("authproxy_connections_limit") == 100
+    assert value("authproxy_handshakes_pending") == 1
+    assert value("authproxy_handshakes_limit") == 10
+    assert value("authproxy_upstream_connections_limit", upstream="legacy") == 8
+
+
+def test_an_upstream_without_a_limit_has_none(source, value):
+    """Rather than one of nought."""
+    source.services.current.runtime.upstreams["legacy"].sides[0].endpoint = Endpoint(host="127.0.0.1", port=1)
+
+    assert value("authproxy_upstream_connections_limit", upstream="legacy") is None
+
+
+def test_the_process_tells_how_it_is(source, value):
+    """Whether it serves, how late its timers go off, and its own faults, which are there before the first."""
+    assert value("authproxy_ready") == 1
+    source.status.stage = Stage.DRAINING
+    assert value("authproxy_ready") == 0
+    assert value("authproxy_event_loop_lag_seconds_bucket", le="0.25") == 0
+    assert value("authproxy_event_loop_lag_seconds_bucket", le="0.5") == 1
+    assert value("authproxy_crashes_total", part="task") == 1
+    assert value("authproxy_crashes_total", part="loop") == 0
 
 
 async def test_a_scrape_may_come_while_everything_is_counted(source, scrape):

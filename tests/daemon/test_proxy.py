@@ -5,10 +5,12 @@ import io
 import json
 import socket
 from datetime import UTC, datetime
+from time import monotonic
 
 import pytest
 
 from authproxy.daemon import log
+from authproxy.daemon.main import note_exception
 from authproxy.daemon.proxy import Proxy
 from authproxy.daemon.status import Stage
 from authproxy.errors import ConfigError
@@ -93,6 +95,28 @@ async def test_a_crash_during_a_reload_is_a_rejection(proxy, said, error):
     assert proxy.status.stage is Stage.SERVING
     assert proxy.services.current.runtime.upstreams == runtime.upstreams
     assert [line["part"] for line in said("reload.rejected")] == ["config"]
+
+
+async def test_faults_of_the_program_are_counted(proxy, said):
+    """By what they ended; a peer's or its network's are none."""
+    proxy.report_crash(ValueError("a task's"))
+    proxy.services.on_crash("id", ValueError("a request's"))
+    loop = asyncio.get_running_loop()
+    for error in (ValueError("nobody's"), ConnectionResetError("a peer's")):
+        note_exception(proxy.stats, loop, {"message": "x", "exception": error})
+
+    assert proxy.stats.crashes == {"request": 1, "connection": 0, "task": 1, "loop": 1}
+    assert [len(said(f"{part}.crashed")) for part in ("request", "task", "loop")] == [1, 1, 1]
+
+
+async def test_a_late_timer_is_told(proxy):
+    """By as much as it was late."""
+    before = sum(proxy.stats.lag.counts)
+    proxy._sweeper.cancel()
+    proxy._sweep(monotonic() - 3.0)
+
+    assert sum(proxy.stats.lag.counts) == before + 1
+    assert 3.0 <= proxy.stats.lag.total < 4.0
 
 
 async def test_a_reload_after_a_crash_works(proxy, site):

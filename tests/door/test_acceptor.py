@@ -112,6 +112,9 @@ def test_a_client_comes_in_and_leaves_nothing(run, material, contexts):
         assert (protocol.data, overloaded) == (b"hello", False)
         assert protocol.transport.get_extra_info("peername") == peer.plain.sock.getsockname()
         assert (house.stats.accepted, house.stats.handshakes, house.caps.open) == (1, 1, 1)
+        assert house.stats.sessions == {("TLSv1.3", "full"): 1}
+        assert sum(house.stats.shaking.counts) == 1
+        assert 0 < house.stats.shaking.total < PATIENCE
         peer.plain.close()
         await house.empty()
         assert house.reports == []

@@ -109,6 +109,7 @@ def test_a_resumed_session_is_judged_with_what_was_shown_before(kept, run, mater
             await house.until(lambda expected=expected: len(house.protocols) == expected or house.reports)
             assert house.reports == []
             again.plain.close()
+        assert house.stats.sessions == {("TLSv1.2", "full"): 1, ("TLSv1.2", "resumed"): 2}
         house.acceptor._now = lambda: datetime(2049, 1, 1, tzinfo=UTC)
         refused = await call(house, context, session)
         await house.until(lambda: house.reports)

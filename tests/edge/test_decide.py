@@ -10,6 +10,7 @@ from typing_extensions import override
 from authproxy.core.decision import Allow, AllowRules, Deny, Reason
 from authproxy.core.record import UserId
 from authproxy.core.route import Pattern
+from authproxy.core.stats import RouteStats
 from authproxy.core.tally import owner_of
 from authproxy.core.token import Token
 from authproxy.edge.decide import decide, fetch_and_judge, has_too_many_tunnels
@@ -227,6 +228,44 @@ async def test_a_catalog_that_cannot_tell_is_503():
     assert status(outcome) == (503, "catalog-unavailable")
     assert (outcome.detail, outcome.lines) == ("nobody is there", b"Retry-After: 1\r\n")
     assert noted.allow is None
+
+
+@pytest.mark.parametrize("away", [False, True])
+async def test_waiting_for_the_catalog_is_timed(away):
+    """From the head to the verdict, whatever that is; what is known at once is not timed."""
+    users = Users(known=MISS, found=RECORD)
+    users.is_away = away
+    counted = RouteStats()
+    noted = facts(head(GOOD), listener((ANY, route(users, stats=counted))))
+    token = decide(services(), noted)
+    assert isinstance(token, Token)
+    assert sum(counted.authentication.counts) == 0
+
+    await fetch_and_judge(services(lambda: 0.2), noted, token)
+
+    assert (sum(counted.authentication.counts), counted.authentication.total) == (1, 0.2)
+    assert decide(services(), facts(head(GOOD), listener((ANY, route(stats=counted))))) is None
+    assert sum(counted.authentication.counts) == 1
+
+
+@pytest.mark.parametrize("waits", [False, True])
+@pytest.mark.parametrize(("grace", "expected"), [(timedelta(seconds=1), (1, True)), (timedelta(0), (0, False))])
+async def test_whoever_passes_in_grace_is_counted(waits, grace, expected):
+    """So that an operator sees who still has the old token; a grace that is over lets nobody pass."""
+    rotated = replace(
+        RECORD, rotation_version=4, hash=bytes(64), previous_hash=RECORD.hash, grace_expires_at=NOW + grace
+    )
+    counted = RouteStats()
+    where = route(Users(known=MISS if waits else rotated, found=rotated), stats=counted)
+    noted = facts(head(GOOD), listener((ANY, where)))
+    outcome = decide(services(), noted)
+    if waits:
+        assert isinstance(outcome, Token)
+        outcome = await fetch_and_judge(services(), noted, outcome)
+
+    assert (counted.graced, outcome is None) == expected
+    assert decide(services(), facts(head(GOOD), listener((ANY, route(stats=counted))))) is None
+    assert counted.graced == expected[0]
 
 
 async def test_nothing_passes_that_was_never_routed():

@@ -90,6 +90,15 @@ async def test_a_retired_pool_keeps_nothing(world, behind):
     assert not used.is_idle
 
 
+async def test_how_long_connecting_takes_is_counted(world, behind):
+    """Once for each connection, not for each request."""
+    pool = world.pool(behind.endpoint())
+    pool.give_back(await world.dial(pool), reusable=True, now=0.0)
+    assert pool.take_idle() is not None
+
+    assert sum(pool.stats.connecting.counts) == pool.stats.connects == 1
+
+
 async def test_an_upstream_that_refuses_is_told_apart(world, dead_port):
     """With its address, for the log."""
     pool = world.pool(Endpoint(host="127.0.0.1", port=dead_port))
@@ -98,6 +107,7 @@ async def test_an_upstream_that_refuses_is_told_apart(world, dead_port):
     assert waiter.failure is Failure.REFUSED
     assert waiter.detail.startswith(f"127.0.0.1:{dead_port}: ")
     assert pool.stats.connect_failures == 1
+    assert sum(pool.stats.connecting.counts) == 0
     assert pool.busy == 0
 
 
