@@ -8,6 +8,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
+from threading import Lock
 from typing import Final, TypeVar, final
 
 from authproxy.errors import MaterialError, SessionStoreUnavailable
@@ -30,6 +31,11 @@ CREATE INDEX IF NOT EXISTS sessions_1_idle ON sessions_1 (idle_ends);
 CREATE INDEX IF NOT EXISTS sessions_1_ends ON sessions_1 (ends);
 """
 
+# A process that closes any descriptor of a file loses all its locks on it (POSIX, fcntl), SQLite's among them; somebody
+# else then takes himself for the last one, and removes the log from under those who are at work. So once a connection
+# stands nothing but SQLite opens the file in this process, and connections come about one at a time.
+_OPENING: Final = Lock()
+
 R = TypeVar("R")
 
 
@@ -41,16 +47,33 @@ def check_file(path: Path) -> None:
     try:
         found = path.stat()
     except FileNotFoundError:
-        if not path.parent.is_dir():
-            raise MaterialError(str(path), f"there is no directory {path.parent}: make it") from None
+        _check_directory(path)
         return
     except OSError as error:
         raise MaterialError(str(path), f"cannot be used: {_reason(error)}") from error
+    _check_rights(path, found)
+    with _OPENING:
+        # Who has it open has this file beside it; perhaps it is this process.
+        if Path(f"{path.resolve()}-shm").exists():
+            return
+        _check_begin(path)
+
+
+def _check_directory(path: Path) -> None:
+    """Raise MaterialError when there is no directory to make the file in."""
+    if not path.parent.is_dir():
+        raise MaterialError(str(path), f"there is no directory {path.parent}: make it")
+
+
+def _check_rights(path: Path, found: os.stat_result) -> None:
     if not stat.S_ISREG(found.st_mode):
         raise MaterialError(str(path), "is no file")
     if found.st_mode & _OTHERS:
         mode = stat.S_IMODE(found.st_mode)
         raise MaterialError(str(path), f"others may read or write it (mode {mode:04o}): chmod 600")
+
+
+def _check_begin(path: Path) -> None:
     try:
         with path.open("rb") as file:
             begin = file.read(len(_MAGIC))
@@ -100,10 +123,21 @@ class Lane:
             raise SessionStoreUnavailable(text) from error
 
     def _connect(self) -> sqlite3.Connection:
-        check_file(self._path)
-        # Made here and not by SQLite, so that there is no moment in which others could open it; the files that SQLite
-        # puts beside it get the same mode.
-        os.close(os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, _MODE))
+        path = self._path.resolve()
+        with _OPENING:
+            try:
+                found = path.stat()
+            except FileNotFoundError:
+                _check_directory(path)
+                # Made here and not by SQLite, so that there is no moment in which others could open it; the files that
+                # SQLite puts beside it get the same mode.
+                with suppress(FileExistsError):
+                    os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, _MODE))
+            else:
+                _check_rights(path, found)
+            return self._open()
+
+    def _open(self) -> sqlite3.Connection:
         base = sqlite3.connect(self._path, timeout=_LOCKED_SECONDS, isolation_level=None)
         try:
             base.execute("PRAGMA journal_mode = WAL").fetchall()

@@ -4,6 +4,8 @@ import asyncio
 import os
 import sqlite3
 import stat
+import subprocess
+import sys
 import time
 
 import pytest
@@ -35,6 +37,16 @@ async def opened(file):
         await store.aclose()
 
 
+def elsewhere(file, statement):
+    """What another process is told, which opens the file for this alone: locks are a process's own."""
+    code = (
+        "import sqlite3, sys; base = sqlite3.connect(sys.argv[1], isolation_level=None, timeout=10);"
+        "print(base.execute(sys.argv[2]).fetchall()); base.close()"
+    )
+    done = subprocess.run([sys.executable, "-c", code, file, statement], capture_output=True, text=True, check=True)
+    return done.stdout.strip()
+
+
 async def test_a_restart_keeps_everybody_signed_in(file, opened):
     """What was put is there for whoever opens the file next."""
     first = opened()
@@ -55,6 +67,38 @@ async def test_two_processes_share_a_file(opened):
     assert await there.get(ONE.key) is None
     assert await there.touch(ONE.key, NOW + HOUR) is None
     assert await here.get(ONE.key) is None
+
+
+async def test_others_come_and_go_beside_those_at_work(file, opened):
+    """Whoever closes the file last tidies up: nobody else does, or what is kept from then on would be lost."""
+    store = opened()
+    await store.put(ONE, 10)
+    assert await store.get(ONE.key) == ONE
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(1,)]"
+    checked = await asyncio.to_thread(kind.open, SqliteOptions(kind="sqlite", file=file))
+    await checked.aclose()
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(1,)]"
+    await opened().put(session(2), 10)
+
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(2,)]"
+    assert elsewhere(file, "DELETE FROM sessions_1") == "[]"
+    assert await store.get(ONE.key) is None
+    await store.put(session(3), 10)
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(1,)]"
+
+
+async def test_a_link_may_lead_to_the_file(tmp_path, file, opened):
+    """What is made at its end is nobody else's either."""
+    store = SqliteSessions(tmp_path / "link.db")
+    (tmp_path / "link.db").symlink_to(file)
+    await store.put(ONE, 10)
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    checked = await asyncio.to_thread(kind.open, SqliteOptions(kind="sqlite", file=tmp_path / "link.db"))
+    await checked.aclose()
+
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(1,)]"
+    assert file.with_name(f"{file.name}-shm").exists()
+    await store.aclose()
 
 
 async def test_many_processes_may_sign_in_at_once(opened):
