@@ -28,7 +28,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
-.PHONY: help demo test deploy-test soak fuzz mutants faults scan websocket docs lint fmt bench lock clean
+.PHONY: help demo test deploy-test soak fuzz mutants faults scan websocket docs reference lint fmt bench lock clean
 
 help: ## Show what can be made
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-11s %s\n", $$1, $$2}' $(firstword $(MAKEFILE_LIST))
@@ -71,6 +71,9 @@ docs: $(SITE)/.ready ## Build the site of docs/ into build/site; links and ancho
 	@echo 'docs'
 	$(call step,site,$(SITE)/bin/zensical build --strict --clean --config-file .zensical.toml)
 	$(call step,loads nothing,! grep -rnE '(src|href)="?(https?:)?//' --include=*.html build/site)
+
+reference: $(READY) ## Write the pages that are made from the program: keys and commands
+	@$(BIN)/python -m tests.docs.reference
 
 lint: $(READY) ## Check format, rules, imports, types, docstrings and spelling
 	@echo 'lint'

@@ -1,0 +1,37 @@
+"""The reference says what the program says."""
+
+import re
+
+import pytest
+
+from authproxy.settings.shape import fields_of
+from tests.docs.keys import configuration_page
+from tests.docs.reference import PAGES
+from tests.docs.shown import DOCS
+from tests.settings.test_shipped import MODELS
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_the_committed_page_is_the_made_one(name):
+    """After a change of keys or commands: `make reference`."""
+    made = PAGES[name]()
+
+    assert (DOCS / name).read_text() == made, "run `make reference` and commit what it writes"
+
+
+def test_every_key_is_explained():
+    """Each key of each model has its row, with its own words."""
+    page = configuration_page().replace("\\|", "|").replace("&lt;", "<")
+    rows = re.findall(r"^\| \[?`(?:[\w\[\].]*\.)?(\w+)`.* \| (.+) \|$", page, re.MULTILINE)
+
+    told = {(key, model.model_fields[key].description) for model in MODELS for key in fields_of(model)}
+
+    assert len(told) > 100
+    assert told <= set(rows)
+
+
+def test_examples_come_from_the_large_file():
+    """Every key that is no map of its own has one, but for empty lists."""
+    without = re.findall(r"^\| `([^`]+)` \| (?!map)[^|]* \| [^|]* \| - \|", configuration_page(), re.MULTILINE)
+
+    assert set(without) <= {"include", "require", "unusual_path", "users", "allow"}
