@@ -160,10 +160,36 @@ class TunnelStats:
         """How connections ended; `whole` when both sides said so."""
 
 
+class SessionStats:
+    """What is counted of the people who sign in to one zone; lives as long as the process."""
+
+    __slots__ = ("ended", "logins", "refreshes")
+
+    def __init__(self) -> None:
+        self.logins: defaultdict[str, int] = defaultdict(int)
+        """Forms that were posted, by result: `ok`, or why nobody was signed in."""
+        self.ended: defaultdict[str, int] = defaultdict(int)
+        """Sessions that this process ended, by reason."""
+        self.refreshes = 0
+        """Sessions that were given more time since they are used."""
+
+
+class StoreStats:
+    """What is counted of one session store that must be waited for; lives as long as the process."""
+
+    __slots__ = ("duration", "failures")
+
+    def __init__(self) -> None:
+        self.duration = Histogram()
+        """From a question to its answer or to the deadline."""
+        self.failures: defaultdict[str, int] = defaultdict(int)
+        """Questions without an answer, by reason."""
+
+
 class Stats:
     """All counters of a process, by the names of the configuration."""
 
-    __slots__ = ("crashes", "lag", "listeners", "routes", "tunnels", "unrouted", "upstreams")
+    __slots__ = ("crashes", "lag", "listeners", "routes", "sessions", "stores", "tunnels", "unrouted", "upstreams")
 
     def __init__(self) -> None:
         self.routes: dict[tuple[str, str], RouteStats] = {}
@@ -172,6 +198,10 @@ class Stats:
         self.listeners: dict[str, ListenerStats] = {}
         self.tunnels: dict[str, TunnelStats] = {}
         """By listener."""
+        self.sessions: dict[str, SessionStats] = {}
+        """By zone, of those where people sign in."""
+        self.stores: dict[str, StoreStats] = {}
+        """Session stores that must be waited for."""
         self.unrouted = RouteStats()
         """Requests that were refused before a route was known."""
         self.lag = Histogram()
@@ -187,6 +217,8 @@ class Stats:
             upstream.connecting.settle()
         for listener in self.listeners.values():
             listener.shaking.settle()
+        for store in self.stores.values():
+            store.duration.settle()
         self.lag.settle()
 
     def route(self, name: str, zone: str) -> RouteStats:
@@ -204,3 +236,11 @@ class Stats:
     def listener(self, name: str) -> ListenerStats:
         """Return the counters of a listener; the same ones every time."""
         return self.listeners.setdefault(name, ListenerStats())
+
+    def sessions_of(self, zone: str) -> SessionStats:
+        """Return the counters of a zone's sessions; the same ones every time."""
+        return self.sessions.setdefault(zone, SessionStats())
+
+    def store(self, name: str) -> StoreStats:
+        """Return the counters of a session store; the same ones every time."""
+        return self.stores.setdefault(name, StoreStats())

@@ -86,7 +86,7 @@ def build(parts: Parts, generation: int) -> Built:
         parts.sources.loaded,
         "zones",
         settings.zones,
-        lambda name: zone_of(parts.sources, parts.material, parts.catalogs, parts.sessions, name),
+        lambda name: zone_of(parts.sources, parts.material, parts.catalogs, parts.sessions, parts.stats, name),
     )
     upstreams = gather(parts.sources.loaded, "upstreams", settings.upstreams, lambda name: _upstream(parts, name))
     by_name = {name: upstream for name, (_, upstream) in upstreams.items()}

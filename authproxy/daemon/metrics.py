@@ -20,6 +20,7 @@ from authproxy.daemon.expiry import Kind, first_ends
 from authproxy.daemon.families import Family, add_counts, add_histogram
 from authproxy.daemon.families_of_doors import door_families
 from authproxy.daemon.families_of_requests import request_families
+from authproxy.daemon.families_of_sessions import session_families
 from authproxy.daemon.families_of_upstreams import upstream_families
 from authproxy.daemon.status import Status
 from authproxy.daemon.tunnels import tunnel_families
@@ -71,6 +72,7 @@ class ProxyCollector(Collector):
         yield from endpoint_families(stats, runtime)
         yield from door_families(stats, source.caps, len(source.services.connections))
         yield from tunnel_families(stats)
+        yield from session_families(stats)
         yield from self._reloads()
         yield from self._process()
 

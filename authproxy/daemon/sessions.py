@@ -11,6 +11,7 @@ from authproxy.core.pepper import Pepper
 from authproxy.core.secret import Secret
 from authproxy.core.session import SessionRules
 from authproxy.core.session_key import SessionKey
+from authproxy.core.stats import Stats
 from authproxy.daemon.material import gather
 from authproxy.errors import SessionStoreUnavailable
 from authproxy.options import Options
@@ -34,7 +35,7 @@ class OpenedStore:
     store: SessionStore
 
 
-def open_stores(loaded: Loaded, before: Mapping[str, OpenedStore]) -> dict[str, OpenedStore]:
+def open_stores(loaded: Loaded, before: Mapping[str, OpenedStore], stats: Stats) -> dict[str, OpenedStore]:
     """Return every session store of the configuration; one whose options are what they were is used on.
 
     Raises:
@@ -50,7 +51,7 @@ def open_stores(loaded: Loaded, before: Mapping[str, OpenedStore]) -> dict[str, 
         kind = kinds[str(getattr(options, "kind", ""))]
         store = kind.open(options)
         if not kind.bounded:
-            store = BoundedSessions(store, name=name, clock=monotonic)
+            store = BoundedSessions(store, name=name, clock=monotonic, stats=stats.store(name))
         return OpenedStore(options=options, store=store)
 
     return gather(loaded, "sessions", loaded.settings.sessions, open_one)
@@ -87,8 +88,12 @@ async def prune(stores: Mapping[str, OpenedStore], now: int) -> None:
 
 
 def means_of(
-    name: str, settings: ZoneSettings, stores: Mapping[str, SessionStore], secrets: list[tuple[Secret[bytes], Pepper]]
-) -> SessionMeans | None:  # fmt: skip
+    name: str,
+    settings: ZoneSettings,
+    stores: Mapping[str, SessionStore],
+    secrets: list[tuple[Secret[bytes], Pepper]],
+    stats: Stats,
+) -> SessionMeans | None:
     """Return what a zone whose people sign in is given, or None for every other zone."""
     if "session" not in settings.counts or settings.sessions is None:
         return None
@@ -112,4 +117,5 @@ def means_of(
             title=login.title,
         ),
         or_token="token" in settings.counts,
+        stats=stats.sessions_of(name),
     )

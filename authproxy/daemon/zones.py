@@ -6,6 +6,7 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source
 from authproxy.core.decision import TokenRules
 from authproxy.core.pepper import Pepper
+from authproxy.core.stats import Stats
 from authproxy.daemon.material import Material, Sources
 from authproxy.daemon.sessions import means_of
 from authproxy.keystore import Demand
@@ -14,11 +15,12 @@ from authproxy.sessions.interface import SessionStore
 from authproxy.settings.zones import Zone as ZoneSettings
 
 
-def zone_of(
+def zone_of(  # noqa: PLR0913, PLR0917  # all that a zone is made of
     sources: Sources,
     material: Material,
     catalogs: Mapping[str, Catalog],
     stores: Mapping[str, SessionStore],
+    stats: Stats,
     name: str,
 ) -> Zone:
     """Return a zone ready for requests; SecretError: one of its peppers cannot be read."""
@@ -32,7 +34,7 @@ def zone_of(
         rules=TokenRules(zone=name, prefix=(settings.prefix or "").lower().encode(), peppers=peppers),
         catalog=catalogs[settings.catalog],
         certificates=_certificate_rules(settings, material, name),
-        sessions=means_of(name, settings, stores, list(zip(secrets, peppers, strict=True))),
+        sessions=means_of(name, settings, stores, list(zip(secrets, peppers, strict=True)), stats),
     )
 
 

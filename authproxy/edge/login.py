@@ -26,6 +26,7 @@ from authproxy.sessions.means import LoginPage, SessionMeans
 _ID_BYTES: Final = 32
 _FIELDS: Final = 16
 _ERROR: Final = "bad_credentials"
+_OK: Final = "ok"
 _READ: Final = frozenset({b"GET", b"HEAD"})
 
 
@@ -46,7 +47,9 @@ async def answer_place(services: Services, facts: Facts, form: bytes) -> Refusal
             else await _show(services, facts, zone, means)
         )
     if method == b"POST" and route.place is LoginPage.LOGIN:
-        return await _sign_in(services, facts, zone, means, form)
+        answer = await _sign_in(services, facts, zone, means, form)
+        means.stats.logins[answer.reason or _OK] += 1
+        return answer
     return _wrong_method(b"GET, HEAD, POST" if route.place is LoginPage.LOGIN else b"GET, HEAD")
 
 
@@ -128,14 +131,16 @@ async def _sign_in(services: Services, facts: Facts, zone: Zone, means: SessionM
         return Refusal(status=400, reason="login-next-refused")
     try:
         verdict = await _judge(services, zone, given)
-        await _end(means, facts)
+        await _end(means, facts, "signed-in-again")
         if isinstance(verdict, Deny):
             return _failed(services, facts, means, verdict, wanted)
         session_id = secrets.token_urlsafe(_ID_BYTES).encode("ascii")
         session = begin(means.rules, session_id, verdict.record, verdict.version or 0, services.now())
-        await means.store.put(session, means.rules.per_user)
+        surplus = await means.store.put(session, means.rules.per_user)
     except (CatalogUnavailable, SessionStoreUnavailable) as error:
         return _unavailable(facts, means, wanted, error)
+    if surplus:
+        means.stats.ended["per-user-limit"] += surplus
     return _lead(
         wanted or means.login.after, set_line(means.cookie, session_id, session.idle_ends - session.created)
     )  # fmt: skip
@@ -176,19 +181,20 @@ async def _sign_out(means: SessionMeans, facts: Facts) -> Refusal:
     if not _is_own_page(facts):
         return Refusal(status=403, reason="logout-cross-origin")
     try:
-        await _end(means, facts)
+        await _end(means, facts, "signed-out")
     except SessionStoreUnavailable as error:
         # The cookie stays: who is still signed in must be able to try again.
         return Refusal(status=503, reason="sessions-unavailable", detail=str(error), lines=b"Retry-After: 1\r\n")
     return _lead(means.login.after_logout, clear_line(means.cookie))
 
 
-async def _end(means: SessionMeans, facts: Facts) -> None:
+async def _end(means: SessionMeans, facts: Facts, reason: str) -> None:
     """End the session that came with the request, if one did."""
     session_id = read_session_id(facts.request.cookies, means.cookie.name)
     if isinstance(session_id, bytes):
         for key in store_keys(means.rules, session_id):
-            await means.store.delete(key)
+            if await means.store.delete(key):
+                means.stats.ended[reason] += 1
 
 
 def _is_own_page(facts: Facts) -> bool:

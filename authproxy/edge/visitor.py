@@ -3,6 +3,7 @@
 A token outranks the cookie, and a bad one never falls back to it; a cookie outranks a certificate in the same way.
 """
 
+from contextlib import suppress
 from datetime import datetime
 from typing import NamedTuple
 
@@ -57,10 +58,10 @@ def judge_now(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) 
     if record is MISS:
         return None
     matched = judge(means.rules, session, record, now)
-    if isinstance(matched, SessionReason):
-        # What has ended is removed, so that a clock set back does not bring it back.
-        return None if matched is SessionReason.EXPIRED else _deny(matched, session)
-    return None if matched.refresh is not None else _allow(zone, matched, record)
+    if isinstance(matched, SessionReason) or matched.refresh is not None:
+        # The store is to be told.
+        return None
+    return _allow(zone, matched, record)
 
 
 async def fetch_visitor(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) -> Allow | Deny:
@@ -75,8 +76,7 @@ async def fetch_visitor(zone: Zone, means: SessionMeans, visitor: Visitor, now: 
     record = await zone.catalog.look_up(zone.name, session.user_id)
     matched = judge(means.rules, session, record, now)
     if isinstance(matched, SessionReason):
-        if matched is SessionReason.EXPIRED:
-            await means.store.delete(session.key)
+        await _end(means, session, matched)
         return _deny(matched, session)
     if matched.refresh is None:
         return _allow(zone, matched, record)
@@ -84,8 +84,19 @@ async def fetch_visitor(zone: Zone, means: SessionMeans, visitor: Visitor, now: 
     if touched is None:
         # Signed out meanwhile.
         return _deny(SessionReason.UNKNOWN, session)
+    means.stats.refreshes += 1
     line = set_line(means.cookie, visitor.session_id, touched.idle_ends - milliseconds(now))
     return _allow(zone, matched, record, (line, b"Vary: Cookie\r\n"))
+
+
+async def _end(means: SessionMeans, session: Session, reason: SessionReason) -> None:
+    """Remove what has ended: neither a clock set back nor an older catalog is to bring it back.
+
+    A store that is away changes nothing: who shows it is refused all the same.
+    """
+    with suppress(SessionStoreUnavailable):
+        if await means.store.delete(session.key):
+            means.stats.ended[reason.value] += 1
 
 
 async def find_session(means: SessionMeans, visitor: Visitor) -> Session | None:

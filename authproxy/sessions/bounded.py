@@ -15,6 +15,7 @@ from typing_extensions import override
 
 from authproxy.core.record import UserId
 from authproxy.core.session import Session
+from authproxy.core.stats import StoreStats
 from authproxy.errors import SessionStoreUnavailable
 from authproxy.sessions.interface import UNREAD, SessionStore, Unread
 
@@ -40,13 +41,20 @@ class BoundedSessions(SessionStore):
     """Puts bounds around `inner`; whatever goes wrong there is `SessionStoreUnavailable` here."""
 
     def __init__(
-        self, inner: SessionStore, *, name: str, clock: Callable[[], float], bounds: Bounds | None = None
+        self,
+        inner: SessionStore,
+        *,
+        name: str,
+        clock: Callable[[], float],
+        bounds: Bounds | None = None,
+        stats: StoreStats | None = None,
     ) -> None:
         """Bound `inner`, called `name` in messages; `clock` counts seconds and never goes back (time.monotonic)."""
         self._inner: Final = inner
         self._name: Final = name
         self._clock: Final = clock
         self._bounds: Final = bounds or Bounds()
+        self._stats: Final = stats or StoreStats()
         self._kept: Final[dict[bytes, tuple[float, Session]]] = {}
         self._waiting = 0
         self._endings = 0
@@ -122,26 +130,34 @@ class BoundedSessions(SessionStore):
         await self._inner.aclose()
 
     async def _ask(self, question: Callable[[], Awaitable[R]]) -> R:
+        failures = self._stats.failures
         if self._waiting >= self._bounds.waiting:
+            failures["crowded"] += 1
             raise SessionStoreUnavailable(f"sessions {self._name}: {self._waiting} requests are waiting already")
         self._waiting += 1
+        begun = self._clock()
         try:
             async with asyncio.timeout(self._bounds.deadline.total_seconds()):
                 return await question()
         except SessionStoreUnavailable:
+            failures["error"] += 1
             raise
         except TimeoutError as error:
+            failures["timeout"] += 1
             raise SessionStoreUnavailable(f"sessions {self._name}: did not answer in time") from error
         except Exception as error:
+            failures["error"] += 1
             raise SessionStoreUnavailable(f"sessions {self._name}: failed with {type(error).__name__}") from error
         finally:
             self._waiting -= 1
+            self._stats.duration.add(self._clock() - begun)
 
     def _note(self, key: bytes, session: Session | None, before: int) -> Session | None:
         self._kept.pop(key, None)
         if session is None:
             return None
         if session.key != key:
+            self._stats.failures["error"] += 1
             raise SessionStoreUnavailable(f"sessions {self._name}: gave an answer to another question")
         if before == self._endings:
             if len(self._kept) >= self._bounds.size:

@@ -5,6 +5,7 @@ from enum import Enum, unique
 
 from authproxy.core.cookie import CookieRules
 from authproxy.core.session import SessionRules
+from authproxy.core.stats import SessionStats
 from authproxy.sessions.interface import SessionStore
 
 
@@ -51,3 +52,4 @@ class SessionMeans:
     login: Login
     or_token: bool
     """A token will do as well, and outranks the cookie."""
+    stats: SessionStats = field(default_factory=SessionStats)

@@ -94,6 +94,12 @@ class Source:
         self.caps = Caps()
         self.caps.connections, self.caps.handshakes = 100, 10
         self.caps.arrive(Shaking(), 1.0)
+        people = self.stats.sessions_of("web")
+        people.logins["ok"], people.logins["token-mismatch"], people.refreshes = 3, 2, 4
+        people.ended["signed-out"] = 1
+        store = self.stats.store("browser")
+        store.duration.add(0.003)
+        store.failures["timeout"] = 7
         self.status.note("config", NOON)
         self.status.note("trust", NOON, "ca.pem: bad")
         self.status.records["users"], self.status.rejected["users"] = 3, 1
@@ -217,6 +223,17 @@ def test_reloads_are_told_by_part(value):
     assert value("authproxy_config_last_reload_success", part="trust") == 0
     assert value("authproxy_config_last_reload_timestamp_seconds", part="config") == NOON.timestamp()
     assert value("authproxy_config_generation") == 7
+
+
+def test_people_who_sign_in_are_told_by_zone(value):
+    """How they signed in, how sessions ended, and how their store answers."""
+    assert value("authproxy_logins_total", zone="web", result="ok") == 3
+    assert value("authproxy_logins_total", zone="web", result="token-mismatch") == 2
+    assert value("authproxy_sessions_ended_total", zone="web", reason="signed-out") == 1
+    assert value("authproxy_session_refreshes_total", zone="web") == 4
+    assert value("authproxy_session_store_failures_total", store="browser", reason="timeout") == 7
+    assert value("authproxy_session_store_duration_seconds_bucket", store="browser", le="0.005") == 1
+    assert value("authproxy_session_store_duration_seconds_count", store="browser") == 1
 
 
 def test_the_rest_has_its_figures(value):

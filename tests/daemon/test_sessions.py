@@ -2,6 +2,7 @@
 
 from authproxy.core.pepper import Pepper
 from authproxy.core.secret import Secret
+from authproxy.core.stats import Stats
 from authproxy.daemon.sessions import OpenedStore, means_of, notes_of, open_stores, prune
 from authproxy.daemon.watched import material_files
 from authproxy.errors import SessionStoreUnavailable
@@ -24,10 +25,10 @@ def signing_in(site, **more):
 def test_what_is_unchanged_is_taken_over(site):
     """With everybody who is signed in; one that waits is bounded, one that does not is not."""
     signing_in(site)
-    first = open_stores(site.load(), {})
+    first = open_stores(site.load(), {}, Stats())
     site.config["sessions"]["file"]["file"] = "other.db"
     site.save()
-    second = open_stores(site.load(), first)
+    second = open_stores(site.load(), first, Stats())
 
     assert isinstance(first["brief"].store, MemorySessions)
     assert isinstance(first["file"].store, BoundedSessions)
@@ -62,7 +63,7 @@ def test_a_zone_is_given_what_its_settings_say(site):
     settings = site.load().settings.zones["api"]
     store = MemorySessions()
 
-    means = means_of("api", settings, {"brief": store}, [(SECRET, Pepper(SECRET))])
+    means = means_of("api", settings, {"brief": store}, [(SECRET, Pepper(SECRET))], Stats())
 
     assert means is not None
     assert (means.rules.idle, means.rules.absolute, means.rules.per_user) == (3_600_000, 7_200_000, 3)
@@ -78,7 +79,9 @@ def test_signing_out_may_lead_to_a_page_of_the_service(site):
     """What is not under the logout's path is not ours."""
     signing_in(site, accepts=["session"], login={"after_logout": "/bye"}, session={"cookie": "__Host-mine"})
 
-    means = means_of("api", site.load().settings.zones["api"], {"brief": MemorySessions()}, [(SECRET, Pepper(SECRET))])
+    means = means_of(
+        "api", site.load().settings.zones["api"], {"brief": MemorySessions()}, [(SECRET, Pepper(SECRET))], Stats()
+    )
 
     assert means is not None
     assert set(means.login.places.values()) == {LoginPage.LOGIN, LoginPage.LOGOUT}
@@ -88,7 +91,7 @@ def test_signing_out_may_lead_to_a_page_of_the_service(site):
 
 def test_a_zone_without_sessions_is_given_nothing(site):
     """Whatever stores there are."""
-    assert means_of("api", site.load().settings.zones["api"], {}, []) is None
+    assert means_of("api", site.load().settings.zones["api"], {}, [], Stats()) is None
 
 
 def test_a_store_is_no_material(site):

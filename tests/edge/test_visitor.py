@@ -86,6 +86,14 @@ def asked(
     return facts(head(*lines, start=start), listener((Pattern(None, "/"), own)))
 
 
+def means_in(request: Facts) -> SessionMeans:
+    """The means of the zone to which a request goes."""
+    own = request.route.zone if request.route is not None else None
+    assert own is not None
+    assert own.sessions is not None
+    return own.sessions
+
+
 async def outcome(request: Facts) -> Refusal | LoginPage | None:
     """What is decided, at once or after waiting."""
     decided = decide(services(), request)
@@ -181,17 +189,40 @@ async def test_signing_out_while_it_is_refreshed_wins():
     ],
 )
 async def test_what_has_ended_is_refused_and_the_cookie_taken_away(store, ago, record, reason):
-    """And from the store, when its time is over: a clock that is set back brings nothing back."""
+    """And from the store: neither a clock that is set back nor an older catalog brings it back. That is counted once."""
     kept = store()
     made = signed_in(kept, ago=ago)
-    refusal = await outcome(asked(COOKIE, store=kept, users=Users(record, record)))
+    request = asked(COOKIE, store=kept, users=Users(record, record))
+    refusal = await outcome(request)
 
     assert isinstance(refusal, Refusal)
     assert (refusal.status, refusal.reason) == (401, reason)
     assert b"Set-Cookie: __Host-authproxy-api=; " in refusal.lines
     assert b"Max-Age=0" in refusal.lines
     assert b'WWW-Authenticate: Bearer realm="api"\r\n' in refusal.lines
-    assert (made.key in kept._sessions) is (reason != "session-expired")
+    assert made.key not in kept._sessions
+    again = await outcome(request)
+    assert isinstance(again, Refusal)
+    assert again.reason == "unknown-session"
+    assert means_in(request).stats.ended == {reason: 1}
+
+
+async def test_what_has_ended_is_refused_though_it_cannot_be_removed():
+    """A store that takes no writes gives nobody more than he is due."""
+
+    class ReadOnly(Far):  # type: ignore[misc]  # a store as it is on a full disk
+        @override
+        async def delete(self, key: bytes) -> bool:
+            raise SessionStoreUnavailable("read-only")
+
+    store = ReadOnly()
+    signed_in(store)
+    request = asked(COOKIE, store=store, users=Users(None, None))
+    refusal = await outcome(request)
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (401, "session-user-unknown")
+    assert means_in(request).stats.ended == {}
 
 
 @pytest.mark.parametrize(

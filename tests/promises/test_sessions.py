@@ -1,6 +1,8 @@
 """People sign in with a token and stay signed in by a cookie: over TLS, through restarts, and not a moment longer."""
 
+import contextlib
 import http.client
+import json
 import sqlite3
 import time
 from collections.abc import Callable
@@ -280,6 +282,22 @@ def test_a_restart_keeps_everybody_signed_in_and_a_copy_shares(house, browser, f
     _until(lambda: browser.go("/").status == 302, 3.0)
 
 
+def test_the_command_ends_sessions_of_a_proxy_at_work(house, browser, run_authproxy):
+    """Looking on changes nothing; whoever is revoked is led to the login, as often as that is done."""
+    prepare(house)
+    house.start()
+    config = ("-c", house.directory / "authproxy.yaml")
+    for _ in range(2):
+        browser.sign_in(house.user)
+        assert browser.go("/").status == 200
+        listed = run_authproxy("session", "list", "--json", *config)
+        assert [one["user_id"] for one in json.loads(listed.stdout)] == [house.user.user_id], listed.stderr
+        assert browser.go("/").status == 200
+
+        assert run_authproxy("session", "revoke", "--user", house.user.user_id, *config).stdout == "1 ended\n"
+        _until(lambda: browser.go("/").status == 302, 3.0)
+
+
 def test_a_store_that_is_away_is_503_and_tokens_go_on(house, browser):
     """F08: within half a second, never 401 and never 200; and it recovers by itself."""
     prepare(house)
@@ -301,6 +319,54 @@ def test_a_store_that_is_away_is_503_and_tokens_go_on(house, browser):
     other.close()
 
     assert browser.sign_out().status == 303
+
+
+def test_what_becomes_of_people_is_counted(house, browser):
+    """Logins by result, sessions by how they ended, refreshes, and how the store answers: a real scrape."""
+    prepare(house)
+    house.config["zones"]["api"]["session"] = {"idle": "1h", "absolute": "2h", "per_user": 1}
+    running = house.start()
+
+    def count(name: str, **labels: str) -> float | None:
+        told = ",".join(f'{label}="{value}"' for label, value in sorted(labels.items()))
+        return running.metric(f"authproxy_{name}{{{told}}}")
+
+    assert count("session_refreshes_total", zone="api") == 0
+    browser.sign_in(house.user, token="nonsense")
+    browser.sign_in(house.user)
+    browser.sign_in(house.user)
+    first, browser.cookies = browser.cookies, {}
+    browser.sign_in(house.user)
+    second, browser.cookies = browser.cookies, first
+    assert browser.go("/").status == 302
+    browser.cookies = second
+    assert count("logins_total", zone="api", result="malformed-token") == 1
+    assert count("logins_total", zone="api", result="ok") == 3
+    assert count("sessions_ended_total", zone="api", reason="signed-in-again") == 1
+    assert count("sessions_ended_total", zone="api", reason="per-user-limit") == 1
+
+    with contextlib.closing(sqlite3.connect(house.directory / "sessions.db", timeout=5)) as base, base:
+        base.execute("UPDATE sessions_1 SET idle_ends = idle_ends - 1860000")
+    _until(lambda: COOKIE in browser.go("/").headers.get("Set-Cookie", ""))
+    assert count("session_refreshes_total", zone="api") == 1
+
+    house.put_users(replace(house.user, row=house.user.row | {"disabled": True}))
+    running.reload()
+    assert browser.go("/").status == 302
+    assert count("sessions_ended_total", zone="api", reason="session-user-disabled") == 1
+
+    with contextlib.closing(sqlite3.connect(house.directory / "sessions.db", isolation_level=None)) as base:
+        base.execute("BEGIN EXCLUSIVE")
+        house.put_users(house.user)
+        running.reload()
+        assert browser.sign_in(house.user).status == 503
+    # SQLite says that it is locked, or the deadline comes first.
+    assert any(count("session_store_failures_total", store="browser", reason=why) for why in ("error", "timeout"))
+    assert count("logins_total", zone="api", result="sessions-unavailable") == 1
+    assert (count("session_store_duration_seconds_count", store="browser") or 0) > 6
+    browser.sign_in(house.user)
+    browser.sign_out()
+    assert count("sessions_ended_total", zone="api", reason="signed-out") == 1
 
 
 def test_a_websocket_ends_with_its_session(house, service, running, browser):

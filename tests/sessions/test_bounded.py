@@ -8,6 +8,7 @@ import pytest
 from typing_extensions import override
 
 from authproxy.core.session import Session
+from authproxy.core.stats import StoreStats
 from authproxy.errors import SessionStoreUnavailable
 from authproxy.sessions.bounded import BoundedSessions, Bounds
 from authproxy.sessions.contract import ALICE, BOB, NOW, session
@@ -238,6 +239,36 @@ async def test_a_store_that_hangs_or_fails_is_unavailable(store, distant, ask):
     distant.fault = None
 
     await ask(store)
+
+
+async def test_questions_are_counted_and_timed():
+    """Each with the seconds it took, and those without an answer by reason too."""
+    distant, stats, times = Distant(), StoreStats(), iter([0.0, 0.0, 2.0] + [5.0] * 100)
+    bounds = Bounds(deadline=timedelta(milliseconds=10), waiting=1)
+    store = BoundedSessions(distant, name="browser", clock=lambda: next(times), bounds=bounds, stats=stats)
+    await store.put(ONE, 10)
+    assert (sum(stats.duration.counts), stats.duration.total, dict(stats.failures)) == (1, 0.0, {})
+
+    distant.fault = OSError()
+    with pytest.raises(SessionStoreUnavailable):
+        await store.sessions_of("web", None)
+    distant.fault = SessionStoreUnavailable("away")
+    with pytest.raises(SessionStoreUnavailable):
+        await store.sessions_of("web", None)
+    distant.fault = None
+    distant.answer = session(2)
+    with pytest.raises(SessionStoreUnavailable):
+        await store.get(ONE.key)
+    distant.gate.clear()
+    waiting = asyncio.ensure_future(store.delete(ONE.key))
+    await asyncio.sleep(0)
+    with pytest.raises(SessionStoreUnavailable):
+        await store.delete(ONE.key)
+    with pytest.raises(SessionStoreUnavailable):
+        await waiting
+
+    assert stats.failures == {"error": 3, "crowded": 1, "timeout": 1}
+    assert (sum(stats.duration.counts), stats.duration.total) == (5, 3.0)
 
 
 async def test_a_crowd_is_told_at_once(store, distant):

@@ -1,0 +1,38 @@
+"""People who sign in, as Prometheus reads them."""
+
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
+
+from authproxy import events
+from authproxy.core.stats import Stats
+from authproxy.daemon.families import Family, add_counts, add_histogram
+
+_ZONE: Final = ("zone",)
+_STORE: Final = ("store",)
+
+
+def session_families(stats: Stats) -> Iterator[Family]:
+    """Return what is counted of the sessions of each zone, and of each store that must be waited for."""
+    logins = CounterMetricFamily(events.METRIC_LOGINS, "Forms posted to a login, by result.", labels=[*_ZONE, "result"])
+    ended = CounterMetricFamily(
+        events.METRIC_SESSIONS_ENDED, "Sessions ended by this process, by reason.", labels=[*_ZONE, "reason"]
+    )
+    refreshes = CounterMetricFamily(
+        events.METRIC_SESSION_REFRESHES, "Sessions given more time because they are used.", labels=_ZONE
+    )
+    for zone, counted in stats.sessions.items():
+        add_counts(logins, [zone], counted.logins)
+        add_counts(ended, [zone], counted.ended)
+        refreshes.add_metric([zone], counted.refreshes)
+    duration = HistogramMetricFamily(
+        events.METRIC_STORE_SECONDS, "From a question to the session store to its answer.", labels=_STORE
+    )
+    failures = CounterMetricFamily(
+        events.METRIC_STORE_FAILURES, "Questions that the session store did not answer.", labels=[*_STORE, "reason"]
+    )
+    for name, asked in stats.stores.items():
+        add_histogram(duration, [name], asked.duration)
+        add_counts(failures, [name], asked.failures)
+    yield from (logins, ended, refreshes, duration, failures)
