@@ -47,7 +47,7 @@ test: lint docs ## Lint, build the site of docs/, then run every test
 
 deploy-test: $(READY) $(CHECKERS)/.ready ## Run what is shipped to deploy with (DEPLOY='-k compose' passes options on)
 	@echo 'what is shipped to deploy with'
-	@$(PYTEST) -m deploy tests/deploy $(DEPLOY)
+	@$(BIN)/python -m tests.deploy.box $(PYTEST) -m deploy tests/deploy $(DEPLOY)
 
 soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB streams
 	@AUTHPROXY_LONG=1 $(PYTEST) tests/promises/test_reload.py tests/promises/test_streams.py
@@ -95,6 +95,7 @@ lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions tha
 	@$(PIP) install uv
 	@$(COMPILE) $(UPGRADE) pyproject.toml -o .ci/requirements.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
+	@$(COMPILE) $(UPGRADE) --group build -o .ci/requirements-build.txt
 	@$(COMPILE) $(UPGRADE) --group scan -o .ci/requirements-scan.txt
 	@$(COMPILE) $(UPGRADE) --group deploy -o .ci/requirements-deploy.txt
 	@$(COMPILE) $(UPGRADE) --group docs -o .ci/requirements-docs.txt

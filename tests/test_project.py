@@ -22,7 +22,8 @@ TOP_LEVEL = {
     *("pyproject.toml", "README.md", "Makefile", "LICENSE", "CHANGELOG.md", "Dockerfile"),
     *("authproxy", "config", "certs", "tests", "deploy", "docs"),
 }
-LOCKS = [ROOT / ".ci" / f"requirements{suffix}.txt" for suffix in ("", "-dev", "-scan", "-deploy", "-docs")]
+LOCKED_GROUPS = ("dev", "build", "scan", "deploy", "docs")
+LOCKS = [ROOT / ".ci" / f"requirements{suffix}.txt" for suffix in ("", *(f"-{group}" for group in LOCKED_GROUPS))]
 MAX_LINES = 300
 
 
@@ -78,11 +79,9 @@ def test_locks_name_no_place(lock):
     [
         (LOCKS[0], PROJECT["project"]["dependencies"]),
         (LOCKS[1], PROJECT["project"]["dependencies"] + PROJECT["dependency-groups"]["dev"]),
-        (LOCKS[2], PROJECT["dependency-groups"]["scan"]),
-        (LOCKS[3], PROJECT["dependency-groups"]["deploy"]),
-        (LOCKS[4], PROJECT["dependency-groups"]["docs"]),
+        *zip(LOCKS[2:], (PROJECT["dependency-groups"][group] for group in LOCKED_GROUPS[1:]), strict=True),
     ],
-    ids=["runtime", "dev", "scan", "deploy", "docs"],
+    ids=["runtime", *LOCKED_GROUPS],
 )
 def test_locks_satisfy_the_project(lock, wanted):
     """Every requirement of pyproject.toml is locked at a version that it allows; else `make lock` was forgotten."""

@@ -57,7 +57,11 @@ def load_settings(config: Path) -> Loaded:
         ConfigError: with all problems at once.
     """
     if not config.exists():
-        raise ConfigError(f"{config}: there is no such file (name one with -c or AUTHPROXY_CONFIG)")
+        # The image looks for the machine's file, and whoever starts it for the first time has not mounted one.
+        mount = "; a container needs it mounted, as with -v ./authproxy:/etc/authproxy:ro"
+        raise ConfigError(
+            f"{config}: there is no such file (name one with -c or AUTHPROXY_CONFIG{mount * (config == SYSTEM_CONFIG)})"
+        )
     from authproxy import settings
     from authproxy.catalogs.registry import kinds as catalog_kinds
     from authproxy.sessions.registry import kinds as session_kinds

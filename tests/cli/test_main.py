@@ -226,3 +226,11 @@ def test_a_missing_configuration_says_how_to_name_one(tmp_path):
         ConfigError, match=r"none\.yaml: there is no such file \(name one with -c or AUTHPROXY_CONFIG\)"
     ):
         common.load_settings(tmp_path / "none.yaml")
+
+
+def test_a_missing_configuration_of_the_machine_says_how_to_mount_it(monkeypatch, tmp_path):
+    """That is the one which the image looks for, and a first `docker run` has mounted nothing."""
+    monkeypatch.setattr(common, "SYSTEM_CONFIG", tmp_path / "etc.yaml")
+
+    with pytest.raises(ConfigError, match=r"etc\.yaml: there is no such file .* -v \./authproxy:/etc/authproxy:ro\)$"):
+        common.load_settings(tmp_path / "etc.yaml")

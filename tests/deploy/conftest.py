@@ -2,10 +2,14 @@
 
 import os
 import shutil
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
+from typing import Protocol
 
 import pytest
+
+from tests.deploy.box import DOCKER
 
 ROOT = Path(__file__).parents[2]
 CHECKERS = ROOT / ".venv-deploy" / "bin"
@@ -32,3 +36,24 @@ def tool() -> Callable[[str], str]:
         return path
 
     return find
+
+
+class Docker(Protocol):
+    """Runs `docker` with these words, and returns what came of it."""
+
+    def __call__(self, *words: str | Path) -> subprocess.CompletedProcess[str]: ...
+
+
+@pytest.fixture(scope="session")
+def docker() -> Docker:
+    """`docker(...)` asks the engine that `make deploy-test` has started, where the image of this tree is."""
+    if "DOCKER_HOST" not in os.environ:
+        missing = "no container engine is named by DOCKER_HOST (`make deploy-test` starts one)"
+        if os.environ.get("CI"):
+            pytest.fail(missing, pytrace=False)
+        pytest.skip(missing)
+
+    def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
+        return subprocess.run([DOCKER, *words], capture_output=True, text=True, check=False, timeout=50)
+
+    return run
