@@ -273,8 +273,9 @@ class Runtime:
 class Current:
     """The one variable: which Runtime counts now, and whether the process is about to end."""
 
-    __slots__ = ("draining", "runtime")
+    __slots__ = ("draining", "ending", "runtime")
 
     def __init__(self, runtime: Runtime) -> None:
         self.runtime = runtime
+        self.ending = False
         self.draining = False

@@ -164,6 +164,7 @@ class Proxy:
         """Let what is in progress end, within the configured time; `hurry` ends the waiting."""
         timeouts = self.prepared.loaded.settings.timeouts
         self.status.stage = Stage.STOPPING
+        self.services.current.ending = True
         _LOG.info(events.PROXY_DRAINING, connections=len(self.services.connections))
         await _wait(hurry, timeouts.pre_stop.total_seconds())
         self.status.stage = Stage.DRAINING

@@ -49,7 +49,8 @@ def health_page(services: Services) -> OwnPage:
 
     async def health(_: web.BaseRequest) -> web.StreamResponse:
         """Answer."""
-        ready = not services.current.draining
+        # From the signal on, while connections are still accepted: balancers go elsewhere in `timeouts.pre_stop`.
+        ready = not services.current.ending
         return web.Response(
             status=200 if ready else 503,
             text="ok\n" if ready else "draining\n",

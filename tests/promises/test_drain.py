@@ -181,6 +181,18 @@ def test_a_second_signal_ends_it_now(house, service, until, number):
         assert running.wait(1) == 0
 
 
+def test_balancers_are_told_before_the_doors_close(house, until):
+    """The health page says so from the signal on, while requests that come all the same are served."""
+    house.config["listeners"]["public"]["health"] = "/healthz"
+    house.config["timeouts"] = {"pre_stop": "30s"}
+    running = house.start()
+    assert house.ask("/healthz").status == 200
+    running.term()
+    until(lambda: house.ask("/healthz").status == 503, 3.0, "not healthy")
+
+    assert house.ask("/", house.user).status == 200
+
+
 def test_nothing_to_wait_for_is_not_waited_for(house):
     """Idle connections that read their end are closed, and the process is gone at once."""
     house.config["timeouts"] = {"drain": "20s"}
