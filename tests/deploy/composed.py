@@ -1,0 +1,183 @@
+"""An installation as docker compose makes it of the shipped files, and somebody who uses it."""
+
+import http.client
+import json
+import os
+import shutil
+import ssl
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from tests.deploy.box import DOCKER
+
+DEPLOY = Path(__file__).parents[2] / "deploy"
+PORT = 18443
+PATIENCE = 90
+PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
+
+
+@dataclass(kw_only=True)
+class Answer:
+    """What came back."""
+
+    status: int
+    headers: http.client.HTTPMessage
+    text: str
+
+    @property
+    def seen(self) -> dict[str, Any]:
+        """Return what the service says it saw."""
+        told: dict[str, Any] = json.loads(self.text)
+        return told
+
+
+@dataclass(kw_only=True)
+class Client:
+    """Who uses it, over a connection of its own for each request."""
+
+    authority: Path
+    cookies: dict[str, str] = field(default_factory=dict)
+    shown: set[bytes] = field(default_factory=set)
+    """Every certificate that was shown to it."""
+
+    def connect(self, timeout: float = 10) -> http.client.HTTPSConnection:
+        """Return a connection on which hands are shaken."""
+        context = ssl.create_default_context(cafile=str(self.authority))
+        connection = http.client.HTTPSConnection("localhost", PORT, timeout=timeout, context=context)
+        connection.connect()
+        assert isinstance(connection.sock, ssl.SSLSocket)
+        self.shown.add(connection.sock.getpeercert(binary_form=True) or b"")
+        return connection
+
+    def ask(self, path: str, method: str = "GET", body: bytes | None = None, **headers: str) -> Answer:
+        """Send one request; header names are written with _ for -."""
+        connection = self.connect()
+        try:
+            return self.ask_on(connection, path, method, body, {n.replace("_", "-"): v for n, v in headers.items()})
+        finally:
+            connection.close()
+
+    def ask_on(
+        self,
+        connection: http.client.HTTPSConnection,
+        path: str,
+        method: str = "GET",
+        body: bytes | None = None,
+        headers: dict[str, str] | None = None,
+    ) -> Answer:
+        """Send one request on this connection, with the cookies that there are, and keep those that come."""
+        cookies = "; ".join(f"{name}={value}" for name, value in self.cookies.items())
+        connection.request(method, path, body, (headers or {}) | ({"Cookie": cookies} if cookies else {}))
+        response = connection.getresponse()
+        text = response.read().decode()
+        for line in response.headers.get_all("Set-Cookie") or []:
+            name, _, rest = line.partition("=")
+            self.cookies[name] = rest.partition(";")[0]
+        return Answer(status=response.status, headers=response.headers, text=text)
+
+    def sign_in(self, user_id: str, token: str) -> Answer:
+        """Send the form of the login page."""
+        form = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
+        body = urlencode({"user-id": user_id, "token": token, "next": "/page"}).encode()
+        connection = self.connect()
+        try:
+            return self.ask_on(connection, "/auth/login", "POST", body, form)
+        finally:
+            connection.close()
+
+
+@dataclass(frozen=True, kw_only=True)
+class Composed:
+    """A running installation."""
+
+    program: str
+    folder: Path
+    files: tuple[str, ...]
+    name: str
+
+    def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
+        """Run `docker compose words...` for it."""
+        files = (word for file in self.files for word in ("-f", file))
+        done = subprocess.run(
+            [self.program, "-p", self.name, "--progress", "quiet", *files, *words],
+            cwd=self.folder,
+            env=os.environ | {"AUTHPROXY_PORT": str(PORT)},
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=PATIENCE,
+        )
+        if check and done.returncode != 0:
+            told = subprocess.run(
+                [self.program, "-p", self.name, "logs"], cwd=self.folder, capture_output=True, text=True, check=False
+            )
+            raise AssertionError(f"compose {' '.join(words)}: {done.stdout}{done.stderr}\n{told.stdout[-5000:]}")
+        return done
+
+    def up(self) -> None:
+        """Start what does not run, and return when all is healthy."""
+        self.compose("up", "--detach", "--wait", "--no-build", "--pull", "never")
+
+    def container(self, service: str) -> str:
+        """Return the id of the container of `service`, also of one that has ended."""
+        return self.compose("ps", "--all", "--quiet", service).stdout.strip()
+
+    def state(self, service: str) -> dict[str, Any]:
+        """Return what the engine says of the container of `service`."""
+        done = subprocess.run([DOCKER, "inspect", self.container(service)], capture_output=True, text=True, check=True)
+        told: dict[str, Any] = json.loads(done.stdout)[0]
+        return told
+
+    def inside(self, service: str, program: str) -> str:
+        """Run a Python program in the container of `service`, and return what it printed."""
+        return self.compose("exec", "-T", service, "python3", "-c", program).stdout
+
+    @property
+    def token(self) -> str:
+        """Return the token of the first start."""
+        return (self.folder / "secrets" / "client" / "token").read_text().strip()
+
+    @property
+    def bearer(self) -> str:
+        """Return the value of Authorization, from the file that is there for curl."""
+        return (self.folder / "secrets" / "client" / "bearer").read_text().strip().removeprefix("Authorization: ")
+
+    def client(self) -> Client:
+        """Return somebody who trusts whom the first start says."""
+        return Client(authority=self.folder / "secrets" / "client" / "ca.pem")
+
+    def user_id(self) -> str:
+        """Return the id of the first user, as the service is told."""
+        told: str = self.client().ask("/who", Authorization=self.bearer).seen["headers"]["X-Authproxy-User"]
+        return told
+
+
+@contextmanager
+def composed(program: str, folder: Path, name: str, *files: str) -> Iterator[Composed]:
+    """Start the shipped `files` from a copy in `folder`, and take everything away at the end."""
+    shutil.copytree(DEPLOY, folder, ignore=_nothing_made)
+    house = Composed(program=program, folder=folder, files=files, name=name)
+    try:
+        house.up()
+        yield house
+    finally:
+        house.compose("down", "--volumes", "--timeout", "2", check=False)
+
+
+def _nothing_made(directory: str, names: list[str]) -> list[str]:
+    # What somebody has made by following the README stays where it is.
+    return [name for name in names if name != ".gitignore"] if Path(directory).parent.name == "secrets" else []
+
+
+def until(happened: Callable[[], bool], what: str) -> None:
+    """Return when it is so; fails when it takes too long."""
+    for _ in range(600):
+        if happened():
+            return
+        subprocess.run(["sleep", "0.05"], check=True)
+    raise AssertionError(f"not within 30 s: {what}")
