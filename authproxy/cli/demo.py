@@ -25,7 +25,7 @@ from authproxy.cli.common import load_settings
 from authproxy.errors import DependencyError, MaterialError
 
 if TYPE_CHECKING:
-    from authproxy.cli.demo_files import Place
+    from authproxy.cli.demo_files import Guest, Place
 
 _PORT: Final = 8443
 _OPS_PORT: Final = 9901
@@ -79,10 +79,10 @@ def _run(root: Path, port: int | None, *, once: bool, kept: bool) -> bool:
             ops_port=_free(_OPS_PORT),
             legacy_port=int(listening.getsockname()[1]),
         )
-        user_id = furnish(place, datetime.now(UTC))  # noqa: TID251  (this is the border)
+        guest = furnish(place, datetime.now(UTC))  # noqa: TID251  (this is the border)
         if once:
-            return _serve(place, listening, partial(_ask_all, place, user_id))
-        return _serve(place, listening, partial(_show_all, place, kept=kept))
+            return _serve(place, listening, partial(_ask_all, place, guest.user_id))
+        return _serve(place, listening, partial(_show_all, place, guest, kept=kept))
 
 
 def _serve(place: "Place", listening: socket.socket, show: Callable[[], bool | None]) -> bool:
@@ -110,10 +110,10 @@ def _serve(place: "Place", listening: socket.socket, show: Callable[[], bool | N
     return outcome is not False
 
 
-def _show_all(place: "Place", *, kept: bool) -> None:
+def _show_all(place: "Place", guest: "Guest", *, kept: bool) -> None:
     from authproxy.cli.demo_screen import screen, show
 
-    show(screen(place, kept=kept))
+    show(screen(place, guest, kept=kept))
 
 
 def _ask_all(place: "Place", user_id: str) -> bool:

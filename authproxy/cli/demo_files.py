@@ -24,6 +24,7 @@ from authproxy.keystore.writing import PUBLIC_MODE, NewFile, write_all
 
 USER_NAME: Final = "alice"
 _PREFIX: Final = "svc"
+_WEB_PREFIX: Final = "web"
 _SECRET_MODE: Final = 0o600
 _PEPPER_BYTES: Final = 32
 _FIRST_VERSION: Final = 1
@@ -47,6 +48,11 @@ class Place:
         return f"https://localhost:{self.port}/hello"
 
     @property
+    def page(self) -> str:
+        """Return where people sign in."""
+        return f"https://localhost:{self.port}/admin"
+
+    @property
     def config(self) -> Path:
         """Return the configuration."""
         return self.root / "authproxy.yaml"
@@ -65,6 +71,11 @@ class Place:
     def users(self) -> Path:
         """Return the token file."""
         return self.root / "tokens.yaml"
+
+    @property
+    def people(self) -> Path:
+        """Return the token file of those who sign in."""
+        return self.root / "people.yaml"
 
     @property
     def bearer(self) -> Path:
@@ -87,8 +98,17 @@ class Place:
         return self.root / "events.log"
 
 
-def furnish(place: Place, now: datetime) -> str:
-    """Write keys, pepper, one user with a token, and the configuration; return the user's id.
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Guest:
+    """The user, as somebody who is told all of it once."""
+
+    user_id: str
+    token: Secret[str]
+    """The one to sign in with."""
+
+
+def furnish(place: Place, now: datetime) -> Guest:
+    """Write keys, peppers, one user with a token of each zone, and the configuration; return the user.
 
     Raises:
         MaterialError: a file cannot be written.
@@ -96,31 +116,39 @@ def furnish(place: Place, now: datetime) -> str:
     validity = Validity.of_days(now, _DAYS)
     authority = new_authority("authproxy demo CA", validity, Algorithm.EC_P256)
     names = [alternative_name(name) for name in _NAMES]
-    pepper = secrets.token_bytes(_PEPPER_BYTES)
-    user_id, secret = UserId(uuid4().bytes), secrets.token_bytes(SECRET_BYTES)
-    token = generate(_PREFIX, _FIRST_VERSION, user_id, secret)
+    user_id = UserId(uuid4().bytes)
+    api, web = _Credential(user_id, _PREFIX), _Credential(user_id, _WEB_PREFIX)
     write_all([
         NewFile(path=place.authority, data=authority.certificate_pem(), mode=PUBLIC_MODE),
         *(
             NewFile(path=path, data=combined_file(new_server(authority, names, validity, Algorithm.EC_P256)))
             for path in (place.root / "server.pem", place.legacy_keys)
         ),
-        NewFile(path=place.root / "pepper", data=b"hex:%b\n" % pepper.hex().encode(), mode=_SECRET_MODE),
-        NewFile(path=place.token, data=f"{token}\n".encode(), mode=_SECRET_MODE),
-        NewFile(path=place.bearer, data=f"Authorization: Bearer {token}\n".encode(), mode=_SECRET_MODE),
+        NewFile(path=place.root / "pepper", data=api.pepper_file, mode=_SECRET_MODE),
+        NewFile(path=place.root / "web.pepper", data=web.pepper_file, mode=_SECRET_MODE),
+        NewFile(path=place.token, data=f"{api.token}\n".encode(), mode=_SECRET_MODE),
+        NewFile(path=place.bearer, data=f"Authorization: Bearer {api.token}\n".encode(), mode=_SECRET_MODE),
         NewFile(path=place.config, data=config_text(place).encode(), mode=PUBLIC_MODE),
     ])  # fmt: skip
-    append(
-        place.users,
-        TokenRecord(
+    append(place.users, api.record)
+    append(place.people, web.record)
+    return Guest(user_id=user_id_text(user_id), token=Secret(web.token))
+
+
+class _Credential:
+    """A new pepper, and a new token under it."""
+
+    def __init__(self, user_id: UserId, prefix: str) -> None:
+        pepper, secret = secrets.token_bytes(_PEPPER_BYTES), secrets.token_bytes(SECRET_BYTES)
+        self.pepper_file: Final = b"hex:%b\n" % pepper.hex().encode()
+        self.token: Final = generate(prefix, _FIRST_VERSION, user_id, secret)
+        self.record: Final = TokenRecord(
             user_id=user_id,
             name=USER_NAME,
             groups=("staff",),
             rotation_version=_FIRST_VERSION,
             hash=Pepper(Secret(pepper)).digest(user_id, _FIRST_VERSION, secret),
-        ),
-    )
-    return user_id_text(user_id)
+        )
 
 
 def config_text(place: Place) -> str:
@@ -145,19 +173,31 @@ listeners:     # where clients knock; 0.0.0.0:8443 would let other machines in
   public: {{bind: 127.0.0.1:{place.port}, keystore: main}}
 
 catalogs:      # where users stand; looked at every 5 seconds, and at SIGHUP
-  users: {{kind: file, file: tokens.yaml, poll: 5s}}
+  users:  {{kind: file, file: tokens.yaml, poll: 5s}}
+  people: {{kind: file, file: people.yaml, poll: 5s}}
+
+sessions:      # where it is kept who has signed in
+  browser: {{kind: sqlite, file: sessions.db}}
 
 zones:         # who may come in: these users, with tokens {_PREFIX}_... hashed with this pepper
   api: {{prefix: {_PREFIX}, peppers: [{{file: pepper}}], catalog: users}}
+  web:         # people sign in with a token {_WEB_PREFIX}_... on a page of the proxy, then have a cookie
+    accepts: [session]
+    prefix: {_WEB_PREFIX}
+    peppers: [{{file: web.pepper}}]
+    catalog: people
+    session: {{idle: 4h, absolute: 12h}}
+    login: {{path: /auth/login, after: /admin, logout_path: /auth/logout, title: Sign in to the demo}}
 
 upstreams:     # the service behind; its certificate must hold the name in the URL
   legacy: {{urls: [https://localhost:{place.legacy_port}], trust: internal}}
 
 routes:        # what goes where; a path without a route is a 404
+  - {{path: /admin, zone: web, upstream: legacy}}
   - {{path: /, zone: api, upstream: legacy}}
 
 identity:      # what the service is told; every copy that a client sends is removed
-  headers: {{X-Authproxy-User: id, Remote-User: name}}
+  headers: {{X-Authproxy-User: id, Remote-User: name, X-Authproxy-Method: method}}
 
 ops:           # what monitoring asks: /livez /readyz /metrics /status
   bind: 127.0.0.1:{place.ops_port}

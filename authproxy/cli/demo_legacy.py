@@ -18,6 +18,7 @@ from typing import Final, TextIO
 
 from aiohttp import web
 
+from authproxy.cli.demo_admin import Admin
 from authproxy.errors import DependencyError
 
 READY: Final = b"ready\n"
@@ -83,6 +84,7 @@ async def serve(listening: socket.socket, keys: Path) -> None:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     context.load_cert_chain(keys)
     application = web.Application()
+    Admin().add_to(application.router)
     application.router.add_route("*", "/{path:.*}", tell)
     runner = web.AppRunner(application, access_log=None, shutdown_timeout=1)
     await runner.setup()

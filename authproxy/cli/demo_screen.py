@@ -11,7 +11,7 @@ from pathlib import Path
 import click
 
 from authproxy.cli.demo_asks import ASKS, IDENTITY_HEADER, Answer, Ask
-from authproxy.cli.demo_files import USER_NAME, Place
+from authproxy.cli.demo_files import USER_NAME, Guest, Place
 
 _INDENT = " " * 5
 
@@ -34,9 +34,11 @@ def opening(place: Place) -> str:
     ])  # fmt: skip
 
 
-def screen(place: Place, *, kept: bool) -> str:
+def screen(place: Place, guest: Guest, *, kept: bool) -> str:
     """Return everything that is shown while the demo runs; `kept`: the directory stays at the end."""
-    return "\n".join([opening(place), *_asks(place), *_files(place), *_next(place), _ending(place, kept)])
+    return "\n".join([
+        opening(place), *_asks(place), *_page(place, guest), *_files(place), *_next(place, guest), _ending(place, kept),
+    ])  # fmt: skip
 
 
 def asked(number: int, ask: Ask, place: Place) -> str:
@@ -67,17 +69,29 @@ def _asks(place: Place) -> Iterator[str]:
         yield asked(number, ask, place)
 
 
+def _page(place: Place, guest: Guest) -> Iterator[str]:
+    yield _bold("Sign in with a browser") + "\n"
+    yield f"{_INDENT}Page     {click.style(place.page, fg='cyan')}"
+    yield f"{_INDENT}User id  {guest.user_id}"
+    # On a line of its own it fits into 100 columns, and a double click takes it whole.
+    yield f"{_INDENT}Token    {_dim('(paste it into either field, and both are filled in)')}"
+    yield f"{_INDENT}{guest.token.reveal()}"
+    warning = f"The browser does not know the demo and warns: go on, or let it believe {place.authority.name} for now."
+    yield f"{_INDENT}{_dim(warning)}\n"
+
+
 def _files(place: Place) -> Iterator[str]:
     yield _bold("Look around") + f" in {place.root}\n"
     yield from _table({
         place.config.name: "the whole configuration, with a word about each line: copy it",
         place.users.name: f"who may come in: {USER_NAME}, with the hash of a token",
+        place.people.name: f"who may sign in: {USER_NAME}, with the hash of another token",
         place.access_log.name: "a line for each request, and why it was refused",
         place.events_log.name: "what the proxy says about itself",
     })  # fmt: skip
 
 
-def _next(place: Place) -> Iterator[str]:
+def _next(place: Place, guest: Guest) -> Iterator[str]:
     file = shlex.quote(str(place.config))
     users = shlex.quote(str(place.users))
     ops = f"http://127.0.0.1:{place.ops_port}"
@@ -85,6 +99,10 @@ def _next(place: Place) -> Iterator[str]:
     yield from _commands({
         "is the configuration right, and is everything it names usable?": f"{program()} check -c {file}",
         f"put {USER_NAME} out: within 5 seconds 1 and 3 are refused": f"echo '  disabled: true' >> {users}",
+        "who is signed in?": f"{program()} session list -c {file}",
+        "sign that browser out, in the middle of whatever it does": (
+            f"{program()} session revoke -c {file} --user {guest.user_id}"
+        ),
         "reload at once; after a mistake the old state stays at work, and events.log says why": f"kill -HUP {os.getpid()}",
         "what has happened so far? (also there: /livez /readyz /status)": f"curl -s {ops}/metrics | grep ^authproxy_requests",
     })  # fmt: skip
@@ -99,7 +117,8 @@ def _table(rows: dict[str, str]) -> Iterator[str]:
 
 def _commands(rows: dict[str, str]) -> Iterator[str]:
     for told, command in rows.items():
-        yield f"{_INDENT}{_dim(f'# {told}')}\n{_INDENT}{click.style(command, fg='cyan')}\n"
+        yield f"{_INDENT}{_dim(f'# {told}')}\n{_INDENT}{click.style(command, fg='cyan')}"
+    yield ""
 
 
 def _ending(place: Place, kept: bool) -> str:

@@ -17,15 +17,18 @@ from click.testing import CliRunner
 
 from authproxy.cli import demo
 from authproxy.cli.common import load_settings
+from authproxy.cli.demo_admin import Admin
 from authproxy.cli.demo_asks import ASKS, Answer, Ask
-from authproxy.cli.demo_files import Place, furnish
+from authproxy.cli.demo_files import Guest, Place, furnish
 from authproxy.cli.demo_legacy import legacy_service, tell, wait_for
 from authproxy.cli.demo_screen import program, screen, show
+from authproxy.core.secret import Secret
 from authproxy.errors import DependencyError, MaterialError
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = "550e8400-e29b-41d4-a716-446655440000"
 TOKEN, WITHOUT, FORGED = ASKS
+GUEST = Guest(user_id=USER, token=Secret("web_020001_" + "a" * 84))
 
 
 @pytest.fixture
@@ -50,7 +53,7 @@ def test_the_configuration_is_good(place, run_authproxy):
     furnish(place, datetime.now(UTC))
 
     checked = run_authproxy("check", "--strict", "-c", place.config)
-    verified = run_authproxy("token", "verify", "-c", place.config, "--file", place.token)
+    verified = run_authproxy("token", "verify", "-c", place.config, "--zone", "api", "--file", place.token)
 
     assert checked.returncode == 0, checked.stderr
     assert verified.returncode == 0, verified.stderr
@@ -74,7 +77,7 @@ def test_secrets_are_for_the_owner(place):
     modes = {path.name: path.stat().st_mode & 0o777 for path in place.root.iterdir()}
     assert modes == {
         "ca.pem": 0o644, "authproxy.yaml": 0o644, "tokens.yaml": 0o644, "server.pem": 0o400, "legacy.pem": 0o400,
-        "pepper": 0o600, "token": 0o600, "bearer": 0o600,
+        "pepper": 0o600, "token": 0o600, "bearer": 0o600, "people.yaml": 0o644, "web.pepper": 0o600,
     }  # fmt: skip
 
 
@@ -179,6 +182,46 @@ async def test_the_service_shows_all_that_came(aiohttp_client):
     assert (seen["hello"], seen["request"], seen["headers"]["X-Twice"]) == ("bob", "POST /a/b?c=d", "1, 2")
 
 
+async def test_the_admin_page_shows_what_came_and_nothing_as_html(aiohttp_client):
+    """Whoever calls is named, the note is kept, and neither can bring an element or a script along."""
+    application = web.Application()
+    Admin().add_to(application.router)
+    client = await aiohttp_client(application)
+    bob = {"Remote-User": "<b>bob</b>", "X-Authproxy-User": USER}
+
+    changed = await client.post("/admin/note", data={"text": "<script>"}, headers=bob, allow_redirects=False)
+    page = await client.get("/admin", headers=bob)
+
+    text = await page.text()
+    assert (changed.status, changed.headers["Location"]) == (303, "/admin")
+    assert page.headers["Content-Security-Policy"].startswith("default-src 'none'; style-src 'self'; script-src 'self'")
+    assert "<dt>X-Authproxy-User</dt><dd>550e8400-" in text
+    assert "<dt>Cookie</dt><dd>(nothing came)</dd>" in text
+    assert "&lt;b&gt;bob" in text
+    assert "&lt;script&gt;</q> (&lt;b&gt;" in text
+    assert "<b>" not in text
+    assert "<script>" not in text
+
+
+async def test_the_admin_page_has_its_parts(aiohttp_client):
+    """Style and script are of this origin and of the right type, the fetch counts, the WebSocket says it back."""
+    application = web.Application()
+    Admin().add_to(application.router)
+    client = await aiohttp_client(application)
+    bob = {"Remote-User": "bob"}
+
+    for name, kind in (("admin.css", "text/css"), ("admin.js", "text/javascript")):
+        part = await client.get(f"/admin/{name}")
+        assert (part.status, part.content_type) == (200, kind)
+    assert (await client.get("/admin/other.css")).status == 404
+    for count in (1, 2):
+        told = await client.get("/admin/whoami", headers=bob)
+        assert await told.json() == {"name": "bob", "count": count}
+    async with client.ws_connect("/admin/echo", headers=bob) as wire:
+        await wire.send_str("hello")
+        assert await wire.receive_str() == "bob: hello"
+
+
 @pytest.mark.blocks
 def test_a_service_that_does_not_start_is_told(tmp_path):
     """Its end is noticed at once; it blocks, as it does in the demo's thread."""
@@ -198,9 +241,9 @@ def test_the_screen_fits(capsys):
     """On a terminal of 100 columns no line is broken, for a directory as `mktemp` names it."""
     place = Place(root=Path("/tmp/authproxy-demo-abcd1234"), port=8443, ops_port=9901, legacy_port=9443)
 
-    show(screen(place, kept=False))
+    show(screen(place, GUEST, kept=False))
 
-    lines = [line for line in capsys.readouterr().out.splitlines() if " check -c " not in line]
+    lines = [line for line in capsys.readouterr().out.splitlines() if " -c " not in line]
     assert max(map(len, lines)) <= 100
     assert len(lines) <= 50
 
@@ -222,7 +265,7 @@ def test_colours_are_for_terminals(terminal, environ, coloured, *, place, monkey
         monkeypatch.setenv(name, value)
     monkeypatch.setattr(sys.stdout, "isatty", lambda: terminal)
 
-    show(screen(place, kept=True))
+    show(screen(place, GUEST, kept=True))
 
     assert ("\x1b[" in capsys.readouterr().out) == coloured
 

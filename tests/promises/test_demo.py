@@ -155,6 +155,35 @@ def test_alice_can_be_put_out(demo, tool):
     assert status == "401"
 
 
+def test_somebody_signs_in_and_is_signed_out(demo, tool):
+    """With what the screen says, by a form as browsers send it; the last command of the screen ends it."""
+    tool("curl")
+    page = demo.find(r"Page +(\S+)")
+    origin = page.removesuffix("/admin")
+    curl = f"curl -s --cacert {demo.directory}/ca.pem -b {demo.directory}/jar -c {demo.directory}/jar"
+    as_browser = f"{curl} -H 'Accept: text/html' -H 'Sec-Fetch-Site: same-origin' -H 'Sec-Fetch-Mode: navigate'"
+    sign_in = (
+        f"{as_browser} -L -d user-id={demo.find(r'User id +(.*)')} -d token={demo.find(r'(web_[0-9a-z_]+)')}"
+        f" {origin}/auth/login"
+    )
+    assert "Sign in to the demo" in paste(f"{as_browser} -L {page}").stdout
+
+    assert "Signed in as <strong>alice</strong>" in paste(sign_in).stdout
+    saved = paste(f"{as_browser} -L --data-urlencode 'text=Mind the gap' {origin}/admin/note").stdout
+    assert '<q id="note">Mind the gap</q> (alice)' in saved
+    assert json.loads(paste(f"{curl} {origin}/admin/whoami").stdout) == {"name": "alice", "count": 1}
+    assert paste(demo.find(r"(\S.* session list -c .*)")).stdout.count("\n") == 1
+    assert paste(demo.find(r"(\S.* session revoke -c .*)")).stdout == "1 ended\n"
+    deadline = time.monotonic() + 30
+    while paste(f"{curl} -o {os.devnull} -w '%{{http_code}}' {origin}/admin/whoami").stdout != "401":
+        assert time.monotonic() < deadline
+
+    paste(sign_in)
+    out = paste(f"{as_browser} -L -d '' {origin}/auth/logout").stdout
+    assert "You are signed out" in out
+    assert "Sign in to the demo" in paste(f"{as_browser} -L {page}").stdout
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_it_ends_cleanly(demo, number):
     """Ctrl-C and SIGTERM end it within five seconds, exit code 0; the directory and the service are gone."""
@@ -186,8 +215,10 @@ def test_a_named_directory_stays(tmp_path):
 
     modes = {path.name: path.stat().st_mode & 0o777 for path in (tmp_path / "kept here").iterdir()}
     assert (tmp_path / "kept here").stat().st_mode & 0o777 == 0o700
-    assert all(modes[name] & 0o077 == 0 for name in ("token", "bearer", "pepper", "server.pem", "legacy.pem"))
-    assert {"authproxy.yaml", "tokens.yaml", "ca.pem", "access.log", "events.log"} <= modes.keys()
+    assert all(
+        modes[name] & 0o077 == 0 for name in ("token", "bearer", "pepper", "web.pepper", "server.pem", "legacy.pem")
+    )
+    assert {"authproxy.yaml", "tokens.yaml", "people.yaml", "ca.pem", "access.log", "events.log"} <= modes.keys()
 
 
 def test_once_is_for_machines(tmp_path, run_authproxy):
