@@ -93,7 +93,7 @@ bench: $(READY) ## Measure this proxy beside others (BENCH="--test all --rounds 
 
 lock: $(READY) ## Renew the locked requirements (UPGRADE= keeps the versions that still fit)
 	@$(PIP) install uv
-	@$(COMPILE) $(UPGRADE) pyproject.toml -o .ci/requirements.txt
+	@$(COMPILE) $(UPGRADE) pyproject.toml --extra redis -o .ci/requirements.txt
 	@$(COMPILE) $(UPGRADE) pyproject.toml --group dev -o .ci/requirements-dev.txt
 	@$(COMPILE) $(UPGRADE) --group build -o .ci/requirements-build.txt
 	@$(COMPILE) $(UPGRADE) --group scan -o .ci/requirements-scan.txt

@@ -1,13 +1,53 @@
-"""What families of kinds share: which kinds this installation knows, the built-in ones and those of plug-ins."""
+"""What families of kinds share: which kinds there are, built in and of plug-ins, and what one is given to open it."""
 
-from collections.abc import Mapping
+import ssl
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from importlib.metadata import EntryPoint, entry_points
-from typing import Generic, TypeVar
+from typing import Generic, Protocol, TypeVar
 
+from authproxy.core.secret import Secret
 from authproxy.errors import ConfigError
+from authproxy.options import SecretRef
 
 K = TypeVar("K")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ClientTls:
+    """How to speak TLS to a server outside: chain and host name are verified by the context."""
+
+    context: ssl.SSLContext
+    refusal: Callable[[object], str]
+    """Says of a session (`ssl_object`) why nothing must be sent to that server all the same, empty for nothing.
+
+    The truststore's deny list is behind it: call it once for each connection, before anything is sent.
+    """
+
+
+class Supplies(Protocol):
+    """What a kind may ask for when one of it is opened: what its keys refer to.
+
+    Whatever is asked for here counts: when it has changed at a reload, another one is opened in its place.
+    """
+
+    def secret(self, reference: SecretRef, key: str) -> Secret[bytes]:
+        """Return the secret that the options' `key` refers to.
+
+        Raises:
+            SecretError: It is missing, unreadable, or readable by people it should not be readable by.
+        """
+        ...
+
+    def tls(self, *, trust: str | None, keystore: str | None) -> ClientTls:
+        """Return how to reach a server whose certificate leads to the truststore `trust` (None: the system's).
+
+        `keystore`: what is shown to a server that asks for a client certificate.
+
+        Raises:
+            ConfigError: One of them cannot be used; so does MaterialError.
+        """
+        ...
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -6,7 +6,8 @@ Messages never repeat a value that could be a secret; pydantic's own text, which
 """
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Final, Self
@@ -204,3 +205,26 @@ class SecretRef(Options):
         if self.credential is not None and not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9._-]*", self.credential):
             raise ValueError("credential must be the name of a file in $CREDENTIALS_DIRECTORY")
         return self
+
+
+@dataclass(frozen=True, slots=True)
+class Refers:
+    """Stands beside a type in `Annotated`: the value is the name of something in another section."""
+
+    section: str
+
+
+TruststoreName = Annotated[str | None, Refers("truststores")]
+"""The name of a truststore, or None; that it exists is checked with the rest of the file."""
+
+KeystoreName = Annotated[str | None, Refers("keystores")]
+"""The name of a keystore, or None; checked likewise, and as one that is shown to servers."""
+
+
+def references(options: Options) -> Iterator[tuple[str, str, str]]:
+    """Yield the keys of `options` that name something in another section, each with that section and the name."""
+    for key, field in type(options).model_fields.items():
+        value = getattr(options, key)
+        for note in field.metadata:
+            if isinstance(note, Refers) and isinstance(value, str):
+                yield key, note.section, value

@@ -12,6 +12,8 @@ import pytest
 from blockbuster import blockbuster_ctx
 from hypothesis import Phase, settings
 
+from tests.redis_server import RedisServer
+
 settings.register_profile("fast", max_examples=25, deadline=None)
 settings.register_profile("deep", max_examples=2000, deadline=None)
 # For comparisons of runs: the same examples every time.
@@ -49,6 +51,20 @@ def tool() -> Callable[[str], str]:
         pytest.skip(f"{name} is not installed")
 
     return find
+
+
+@pytest.fixture(scope="session")
+def shared_redis(tool: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    """A real Redis for all tests that leave it as it is."""
+    with RedisServer(tool("redis-server"), tmp_path_factory.mktemp("redis")) as server:
+        yield server
+
+
+@pytest.fixture
+def redis_server(shared_redis: RedisServer) -> RedisServer:
+    """The same, emptied."""
+    shared_redis.ask("FLUSHALL")
+    return shared_redis
 
 
 class RunAuthproxy(Protocol):

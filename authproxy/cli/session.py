@@ -5,6 +5,7 @@ The store is asked, not a running proxy: it need not run, and one that does lear
 
 import asyncio
 import json
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -149,8 +150,10 @@ def _ask(loaded: "Loaded", zone: str | None, question: "Callable[[SessionStore, 
 
 
 def _stores(loaded: "Loaded", wanted: str | None) -> "Iterator[tuple[str, SessionStore]]":
-    from authproxy.sessions import registry
+    from authproxy.daemon.material import Sources
+    from authproxy.daemon.sessions import open_store
 
+    sources, now = Sources(loaded=loaded, environ=os.environ), datetime.now(UTC)  # noqa: TID251  (this is the border)
     zones = {name: zone for name, zone in loaded.settings.zones.items() if "session" in zone.counts}
     if wanted is not None and wanted not in zones:
         raise ConfigError(f"zone {wanted}: nobody signs in there (zones with sessions: {', '.join(zones) or 'none'})")
@@ -162,9 +165,9 @@ def _stores(loaded: "Loaded", wanted: str | None) -> "Iterator[tuple[str, Sessio
         if kind == "memory":
             where = loaded.where("sessions", zone.sessions)
             raise ConfigError(
-                f"{where}: is in the process alone, where nobody can ask: use kind sqlite, or disable users"
+                f"{where}: is in the process alone, where nobody can ask: use kind sqlite or redis, or disable users"
             )
-        yield name, registry.kinds()[kind].open(options)
+        yield name, open_store(sources, zone.sessions, now)
 
 
 def _named(loaded: "Loaded", zone: str | None, name: str) -> Session:

@@ -1,6 +1,7 @@
 """Where somebody listens or is reached: a host and a port, or a Unix socket."""
 
 from dataclasses import dataclass
+from ipaddress import ip_address
 
 from typing_extensions import override
 
@@ -20,3 +21,11 @@ class Place:
         if self.unix:
             return f"unix:{self.unix}"
         return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
+
+
+def is_loopback(host: str) -> bool:
+    """Return whether `host` is `localhost` or a loopback address; other names are not looked up."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"

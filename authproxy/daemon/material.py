@@ -19,7 +19,7 @@ from authproxy.errors import ConfigError, MaterialError, SecretError
 from authproxy.keystore import ClientCertificates, ClientMode, Keystore, Role, Truststore
 from authproxy.keystore.deny import pin_digest
 from authproxy.keystore.names import certificate_names
-from authproxy.options import SecretRef
+from authproxy.options import SecretRef, references
 from authproxy.settings import Loaded
 from authproxy.settings.peers import AllowRule
 from authproxy.settings.peers import ClientCertificates as ClientSettings
@@ -116,7 +116,7 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
     loaded = sources.loaded
 
     def read(name: str) -> Keystore:
-        made = _read_keystore(name, sources)
+        made = read_keystore(name, sources)
         sources.notes.extend(f"{loaded.where('keystores', name)}: {note}" for note in made.notes)
         before = old.get(name)
         names = _names_for(loaded, name)
@@ -133,7 +133,8 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
     return gather(loaded, "keystores", loaded.settings.keystores, read)
 
 
-def _read_keystore(name: str, sources: Sources) -> Keystore:
+def read_keystore(name: str, sources: Sources) -> Keystore:
+    """Return one keystore, not judged for any role; raises MaterialError or SecretError."""
     settings = sources.loaded.settings.keystores[name]
     password = sources.optional(settings.password, "keystores", name, "password")
     if settings.file is not None:
@@ -153,7 +154,11 @@ def _roles(loaded: Loaded, name: str) -> list[Role]:
     settings = loaded.settings
     showing = {one.mode for one in settings.listeners.values() if name in {one.keystore, *one.sni.values()}}
     serving = bool(showing - {"tcp"}) or (settings.ops is not None and settings.ops.keystore == name)
-    presenting = any(upstream.keystore == name for upstream in settings.upstreams.values())
+    presenting = any(upstream.keystore == name for upstream in settings.upstreams.values()) or any(
+        ("keystores", name) == (section, shown)
+        for options in (*settings.sessions.values(), *settings.catalogs.values())
+        for _, section, shown in references(options)
+    )
     return [Role.SERVER] * serving + [Role.TCP] * ("tcp" in showing) + [Role.CLIENT] * presenting
 
 

@@ -99,7 +99,8 @@ def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepare
     material = Material(keystores=inputs.keystores, truststores=inputs.truststores, users=inputs.users)
     contexts = server_contexts(loaded, material)
     catalogs = open_catalogs(loaded, before.catalogs if before is not None else {})
-    sessions = open_stores(loaded, before.sessions if before is not None else {}, workshop.stats)
+    known = before.sessions if before is not None else {}
+    sessions = open_stores(inputs.sources, material, known, workshop.stats)
     parts = Parts(
         sources=inputs.sources,
         material=material,

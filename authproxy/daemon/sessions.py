@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 from time import monotonic
 from typing import Final
 
@@ -12,11 +12,12 @@ from authproxy.core.secret import Secret
 from authproxy.core.session import SessionRules
 from authproxy.core.session_key import SessionKey
 from authproxy.core.stats import Stats
-from authproxy.daemon.material import gather
+from authproxy.daemon.material import Material, Sources, gather, read_keystore, read_truststore
+from authproxy.daemon.supply import Supply
 from authproxy.errors import SessionStoreUnavailable
 from authproxy.options import Options
 from authproxy.sessions import registry
-from authproxy.sessions.bounded import BoundedSessions
+from authproxy.sessions.bounded import BoundedSessions, Bounds
 from authproxy.sessions.interface import SessionStore
 from authproxy.sessions.means import Login, SessionMeans
 from authproxy.settings import Loaded
@@ -33,28 +34,60 @@ class OpenedStore:
 
     options: Options
     store: SessionStore
+    given: tuple[object, ...] = ()
+    """What it asked for when it was opened: secrets, trust, keys."""
+    is_outside: bool = True
+    """Whether it may be away."""
 
 
-def open_stores(loaded: Loaded, before: Mapping[str, OpenedStore], stats: Stats) -> dict[str, OpenedStore]:
-    """Return every session store of the configuration; one whose options are what they were is used on.
+def open_stores(
+    sources: Sources, material: Material, before: Mapping[str, OpenedStore], stats: Stats
+) -> dict[str, OpenedStore]:
+    """Return every session store of the configuration; one that would be opened with the very same is used on.
 
     Raises:
         ConfigError: with every problem.
     """
-    kinds = registry.kinds()
+    loaded, kinds = sources.loaded, registry.kinds()
 
     def open_one(name: str) -> OpenedStore:
         options = loaded.settings.sessions[name]
         known = before.get(name)
-        if known is not None and known.options == options:
+        is_same = known is not None and known.options == options
+        if known is not None and is_same and not known.given:
             return known
         kind = kinds[str(getattr(options, "kind", ""))]
-        store = kind.open(options)
+        supply = Supply(sources, ("sessions", name), material.keystores.__getitem__, material.truststores.__getitem__)
+        store = kind.open(options, supply)
+        if known is not None and is_same and known.given == supply.given:
+            return known
         if not kind.bounded:
-            store = BoundedSessions(store, name=name, clock=monotonic, stats=stats.store(name))
-        return OpenedStore(options=options, store=store)
+            bounds = Bounds(deadline=kind.deadline(options))
+            store = BoundedSessions(store, name=name, clock=monotonic, bounds=bounds, stats=stats.store(name))
+        return OpenedStore(options=options, store=store, given=supply.given, is_outside=not kind.bounded)
 
     return gather(loaded, "sessions", loaded.settings.sessions, open_one)
+
+
+def open_store(sources: Sources, name: str, now: datetime) -> SessionStore:
+    """Return one store with nothing around it, for whoever asks it from outside a proxy; reads no more than it needs.
+
+    Raises:
+        ConfigError: with every problem.
+    """
+    loaded = sources.loaded
+
+    def open_it(_: str) -> SessionStore:
+        options = loaded.settings.sessions[name]
+        supply = Supply(
+            sources,
+            ("sessions", name),
+            lambda keystore: read_keystore(keystore, sources),
+            lambda truststore: read_truststore(sources, truststore, now),
+        )
+        return registry.kinds()[str(getattr(options, "kind", ""))].open(options, supply)
+
+    return gather(loaded, "sessions", {name: None}, open_it)[name]
 
 
 def notes_of(loaded: Loaded) -> list[str]:

@@ -10,14 +10,20 @@ from authproxy.keystore.reading import MAX_LIST_BYTES, read
 from authproxy.options import Options, SecretRef
 from authproxy.settings import Settings
 
-# Catalogs look after their own files, and the rest is written by this process or no material.
-_LEFT_OUT: Final = frozenset({"include", "catalogs", "sessions", "logging", "control", "state"})
+# What is written by this process, or no material.
+_LEFT_OUT: Final = frozenset({"include", "logging", "control", "state"})
+# Of these only the secrets: they look after their own files.
+_FAMILIES: Final = frozenset({"catalogs", "sessions"})
 
 
 def material_files(settings: Settings, environ: Mapping[str, str]) -> tuple[Path, ...]:
     """Return every file of material that the settings name, each once; those of the configuration are none of them."""
-    named = (getattr(settings, key) for key in type(settings).model_fields if key not in _LEFT_OUT)
-    return tuple(dict.fromkeys(path for value in named for path in _paths(value, environ)))
+    found: list[Path] = []
+    for key in type(settings).model_fields:
+        if key not in _LEFT_OUT:
+            value = getattr(settings, key)
+            found += _paths(tuple(_secrets(value)) if key in _FAMILIES else value, environ)
+    return tuple(dict.fromkeys(found))
 
 
 def look_at(paths: Iterable[Path]) -> dict[Path, str]:
@@ -35,6 +41,21 @@ def _stands_for(path: Path) -> str:
     except AuthproxyError as error:
         return f"{type(error).__name__}: {error}"
     return f"{content.mode:o} {hashlib.sha256(content.data).hexdigest()}"
+
+
+def _secrets(value: object) -> Iterator[SecretRef]:
+    match value:
+        case SecretRef():
+            yield value
+        case Options():
+            yield from _secrets(tuple(getattr(value, key) for key in type(value).model_fields))
+        case Mapping():
+            yield from _secrets(tuple(value.values()))
+        case tuple():
+            for one in value:
+                yield from _secrets(one)
+        case _:
+            return
 
 
 def _paths(value: object, environ: Mapping[str, str]) -> Iterator[Path]:

@@ -17,7 +17,7 @@ from authproxy.core.record import UserId
 from authproxy.core.session import Session
 from authproxy.core.stats import StoreStats
 from authproxy.errors import SessionStoreUnavailable
-from authproxy.sessions.interface import UNREAD, SessionStore, Unread
+from authproxy.sessions.interface import DEADLINE, UNREAD, SessionStore, Unread
 
 R = TypeVar("R")
 
@@ -26,7 +26,7 @@ R = TypeVar("R")
 class Bounds:
     """What one store may cost."""
 
-    deadline: timedelta = timedelta(milliseconds=250)
+    deadline: timedelta = DEADLINE
     """For one answer."""
     waiting: int = 64
     """Questions that may wait at one time; the next one is told at once that the store is unavailable."""

@@ -5,11 +5,13 @@ what somebody else wrote into the store.
 """
 
 from collections.abc import Callable
+from datetime import timedelta
 from enum import Enum
 from typing import Final, Protocol, TypeVar, final
 
 from authproxy.core.record import UserId
 from authproxy.core.session import Session
+from authproxy.kinds import Supplies
 from authproxy.options import Options
 
 
@@ -22,6 +24,9 @@ class Unread(Enum):
 
 UNREAD: Final = Unread.UNREAD
 """Not known without waiting: ask `get`. Unlike None, which says that there is no such session."""
+
+DEADLINE: Final = timedelta(milliseconds=250)
+"""For one answer of a store that says nothing else."""
 
 
 class SessionStore(Protocol):
@@ -84,11 +89,11 @@ T = TypeVar("T", bound=Options)
 class SessionKind:
     """One word after `kind:`; what an entry point of the group `authproxy.sessions` names."""
 
-    __slots__ = ("bounded", "open", "options")
+    __slots__ = ("bounded", "deadline", "open", "options")
 
     options: type[Options]
     """The model of the kind's keys; `kind` is one of them, a Literal of the name under which the kind is known."""
-    open: Callable[[Options], SessionStore]
+    open: Callable[[Options, Supplies], SessionStore]
     """Opens a store with such options. Blocks; raises MaterialError or ConfigError.
 
     Runs outside the event loop, and for stores that are then thrown away, as `check` does: what has to be closed again
@@ -96,19 +101,23 @@ class SessionKind:
     """
     bounded: bool
     """True: nothing here ever waits on anything outside. Every other store gets a deadline and a short memory."""
+    deadline: Callable[[Options], timedelta]
+    """How long a store with such options may take for one answer, where it is not `bounded`."""
 
     def __init__(
         self,
         *,
         options: type[T],
-        open: Callable[[T], SessionStore],  # noqa: A002  the word that the reader of a plug-in expects
+        open: Callable[[T, Supplies], SessionStore],  # noqa: A002  the word that the reader of a plug-in expects
         bounded: bool = False,
+        deadline: Callable[[T], timedelta] | None = None,
     ) -> None:
-        def open_checked(given: Options) -> SessionStore:
+        def checked(given: Options) -> T:
             if not isinstance(given, options):
                 raise TypeError(f"{options.__name__} expected, {type(given).__name__} given")
-            return open(given)
+            return given
 
         self.options = options
-        self.open = open_checked
+        self.open = lambda given, supplies: open(checked(given), supplies)
         self.bounded = bounded
+        self.deadline = lambda given: DEADLINE if deadline is None else deadline(checked(given))

@@ -6,6 +6,7 @@ from typing_extensions import override
 
 from authproxy.core.record import UserId
 from authproxy.core.session import Session
+from authproxy.kinds import Supplies
 from authproxy.options import Options
 from authproxy.sessions.interface import SessionKind, SessionStore
 
@@ -107,7 +108,7 @@ class MemorySessions(SessionStore):
         return True
 
 
-def _open(_: MemoryOptions) -> SessionStore:
+def _open(_options: MemoryOptions, _supplies: Supplies) -> SessionStore:
     return MemorySessions()
 
 

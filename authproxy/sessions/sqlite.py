@@ -12,6 +12,7 @@ from typing_extensions import override
 
 from authproxy.core.record import UserId
 from authproxy.core.session import Session, session_of
+from authproxy.kinds import Supplies
 from authproxy.options import LocalPath, Options
 from authproxy.sessions.database import Lane, check_file
 from authproxy.sessions.interface import UNREAD, SessionKind, SessionStore, Unread
@@ -136,7 +137,7 @@ def _prune(base: Connection, now: int) -> int:
     return base.execute("DELETE FROM sessions_1 WHERE idle_ends <= ? OR ends <= ?", (now, now)).rowcount
 
 
-def _open(options: SqliteOptions) -> SessionStore:
+def _open(options: SqliteOptions, _supplies: Supplies) -> SessionStore:
     check_file(options.file)
     return SqliteSessions(options.file)
 

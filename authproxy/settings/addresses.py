@@ -8,6 +8,8 @@ from typing import Annotated, Final, TypeAlias
 from pydantic import PlainSerializer, PlainValidator, WithJsonSchema
 from typing_extensions import override
 
+from authproxy.core.place import is_loopback
+
 _PORT_MAX: Final = 65535
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -63,12 +65,6 @@ class Url:
         if isinstance(self.address, UnixSocket):
             return str(self.address)
         return f"{'https' if self.tls else 'http'}://{self.address}"
-
-
-def is_loopback(host: str) -> bool:
-    """Return whether `host` is `localhost` or a loopback address; other names are not looked up."""
-    address = _ip(host)
-    return host == "localhost" if address is None else address.is_loopback
 
 
 def parse_bind(value: object) -> Address:

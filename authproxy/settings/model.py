@@ -86,7 +86,7 @@ class Settings(Section):
 
 LATER_KINDS: Final[Mapping[str, frozenset[str]]] = {
     "catalogs": frozenset({"sqlite", "postgres", "redis", "http"}),
-    "sessions": frozenset({"redis"}),
+    "sessions": frozenset(),
 }
 """By family, a section whose values are of kinds."""
 

@@ -15,11 +15,15 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, initialize, rule
 from typing_extensions import override
 
 from authproxy.core.session import Session
+from authproxy.sessions import registry
 from authproxy.sessions.bounded import BoundedSessions, Bounds
 from authproxy.sessions.contract import ALICE, BOB, HOUR, NOW, SessionContract, promise, session
 from authproxy.sessions.interface import SessionStore
 from authproxy.sessions.memory import MemorySessions
+from authproxy.sessions.redis_options import RedisOptions
 from authproxy.sessions.sqlite import SqliteSessions
+from tests.redis_server import RedisServer
+from tests.sessions.supplies import NOTHING
 
 PRUNE = json.loads((Path(__file__).parents[1] / "vectors" / "turvata-v2.json").read_text())["session_prune"]
 
@@ -55,6 +59,35 @@ class TestBounded(InFolder, SessionContract):
     @override
     async def store(self) -> SessionStore:
         return BoundedSessions(SqliteSessions(self.file), name="browser", clock=lambda: 0.0, bounds=PATIENT)
+
+
+class WithRedis:
+    @pytest.fixture(autouse=True)
+    def with_redis(self, redis_server: RedisServer) -> None:
+        self.server = redis_server
+
+
+class TestRedis(WithRedis, SessionContract):
+    """Sessions in a real Redis."""
+
+    @override
+    async def store(self) -> SessionStore:
+        return await asyncio.to_thread(opened, self.server)
+
+
+class TestBoundedRedis(WithRedis, SessionContract):
+    """Sessions in a real Redis, behind bounds and a short memory whose second never ends."""
+
+    @override
+    async def store(self) -> SessionStore:
+        return BoundedSessions(
+            await asyncio.to_thread(opened, self.server), name="browser", clock=lambda: 0.0, bounds=PATIENT
+        )
+
+
+def opened(server: RedisServer) -> SessionStore:
+    options = RedisOptions.model_validate({"kind": "redis", "url": server.url, "timeout": "2s"})
+    return registry.kinds()["redis"].open(options, NOTHING)
 
 
 class Forgetful(SessionContract):
@@ -241,6 +274,24 @@ def tried(machine: type[Machine]) -> type[unittest.TestCase]:
     return found
 
 
+class RedisMachine(Machine):
+    """Against a Redis of its own, which hypothesis cannot be given as a fixture."""
+
+    server: RedisServer
+
+    @override
+    def open(self) -> SessionStore:
+        self.server.ask("FLUSHALL")
+        return opened(self.server)
+
+
+@pytest.fixture(autouse=True)
+def server_of_machines(request: pytest.FixtureRequest) -> None:
+    if request.cls is not None and issubclass(request.cls, TestRedisMachine):
+        RedisMachine.server = request.getfixturevalue("shared_redis")
+
+
 TestMemoryMachine = tried(MemoryMachine)
 TestSqliteMachine = tried(SqliteMachine)
 TestBoundedMachine = tried(BoundedMachine)
+TestRedisMachine = tried(RedisMachine)

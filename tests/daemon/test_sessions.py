@@ -1,17 +1,25 @@
 """Session stores outlive reloads that leave them as they are, and a zone is given what its settings say."""
 
+from datetime import UTC, datetime
+
+import pytest
+
 from authproxy.core.pepper import Pepper
 from authproxy.core.secret import Secret
 from authproxy.core.stats import Stats
+from authproxy.daemon.material import Material
+from authproxy.daemon.prepare import read_inputs
 from authproxy.daemon.sessions import OpenedStore, means_of, notes_of, open_stores, prune
 from authproxy.daemon.watched import material_files
-from authproxy.errors import SessionStoreUnavailable
+from authproxy.errors import ConfigError, SecretError, SessionStoreUnavailable
+from authproxy.keystore import generate as keys
 from authproxy.sessions.bounded import BoundedSessions
 from authproxy.sessions.contract import NOW, session
 from authproxy.sessions.means import LoginPage
 from authproxy.sessions.memory import MemoryOptions, MemorySessions
 
 SECRET = Secret(b"p" * 32)
+VALIDITY = keys.Validity.of_days(datetime.now(UTC), 20)
 
 
 def signing_in(site, **more):
@@ -22,18 +30,82 @@ def signing_in(site, **more):
     return site
 
 
+def opened(site, before):
+    """What a reload makes of the stores."""
+    inputs = read_inputs(site.workshop, site.load(), datetime.now(UTC), None)
+    material = Material(keystores=inputs.keystores, truststores=inputs.truststores)
+    return open_stores(inputs.sources, material, before, Stats())
+
+
 def test_what_is_unchanged_is_taken_over(site):
     """With everybody who is signed in; one that waits is bounded, one that does not is not."""
     signing_in(site)
-    first = open_stores(site.load(), {}, Stats())
+    first = opened(site, {})
     site.config["sessions"]["file"]["file"] = "other.db"
     site.save()
-    second = open_stores(site.load(), first, Stats())
+    second = opened(site, first)
 
     assert isinstance(first["brief"].store, MemorySessions)
     assert isinstance(first["file"].store, BoundedSessions)
     assert second["brief"].store is first["brief"].store
     assert second["file"].store is not first["file"].store
+
+
+def with_redis(site, **more):
+    """The site, with a store that has a password, believes somebody, and shows who it is."""
+    signing_in(site)
+    site.put("redis.password", "one")
+    options = {"kind": "redis", "url": "rediss://redis.internal", "password": {"file": "redis.password"}, "trust": "ca"}
+    site.config["sessions"]["file"] = options | more
+    site.save()
+    return site
+
+
+@pytest.mark.parametrize("change", ["password", "trust", "key", "option", "nothing"])
+def test_a_store_is_opened_anew_when_what_it_was_given_has_changed(site, change):
+    """A replaced password, authority or certificate is taken over, and nothing else opens a new connection."""
+    with_redis(site, keystore="mine")
+    site.config["keystores"]["mine"] = {"file": "mine.pem"}
+    site.save()
+    site.put("mine.pem", keys.combined_file(keys.new_client(site.root, "one", VALIDITY, keys.Algorithm.EC_P256)))
+    first = opened(site, {})
+    if change == "password":
+        site.put("redis.password", "other")
+    if change == "trust":
+        site.put("ca.pem", keys.new_authority("another", VALIDITY, keys.Algorithm.EC_P256).certificate_pem())
+    if change == "key":
+        site.put("mine.pem", keys.combined_file(keys.new_client(site.root, "two", VALIDITY, keys.Algorithm.EC_P256)))
+    if change == "option":
+        site.config["sessions"]["file"]["database"] = 3
+        site.save()
+    second = opened(site, first)
+
+    assert (second["file"].store is first["file"].store) == (change == "nothing")
+    assert second["brief"].store is first["brief"].store
+
+
+def test_what_a_store_refers_to_must_be_there(site):
+    """Names are checked with the file, secrets when it is opened, and a client's keystore for being one."""
+    with_redis(site, trust="cb", keystore="mian")
+    with pytest.raises(ConfigError) as refusal:
+        site.load()
+    told = sorted(line.partition(": ")[2] for line in refusal.value.problems)
+    assert told[0] == 'sessions.file.keystore: unknown keystore (did you mean "main"?)'
+    assert told[1].startswith("sessions.file.trust: unknown truststore (")
+    with_redis(site, keystore="main")
+    with pytest.raises(ConfigError, match="clientAuth"):
+        opened(site, {})
+    with_redis(site).put("redis.password", "one", 0o644)
+    with pytest.raises(SecretError, match=r"sessions\.file\.password: .*chmod 600"):
+        opened(site, {})
+
+
+def test_the_password_of_a_store_is_watched(site):
+    """And no file that the store itself writes."""
+    files = material_files(with_redis(site).load().settings, {})
+
+    assert site.directory / "redis.password" in files
+    assert not [path for path in files if path.suffix == ".db"]
 
 
 async def test_pruning_goes_on_where_a_store_is_away():

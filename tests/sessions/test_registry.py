@@ -10,6 +10,7 @@ from authproxy.options import Options
 from authproxy.sessions import registry
 from authproxy.sessions.memory import MemoryOptions, MemorySessions
 from authproxy.sessions.sqlite import SqliteOptions
+from tests.sessions.supplies import NOTHING
 
 
 @pytest.fixture
@@ -24,10 +25,14 @@ def installed(monkeypatch):
 
 
 def test_built_in_kinds_are_there(installed):
-    """Without any plug-in: memory, which never waits, and sqlite, which does."""
+    """Without any plug-in: memory, which never waits, and those that do."""
     installed()
 
-    assert {name: kind.bounded for name, kind in registry.kinds().items()} == {"memory": True, "sqlite": False}
+    assert {name: kind.bounded for name, kind in registry.kinds().items()} == {
+        "memory": True,
+        "sqlite": False,
+        "redis": False,
+    }
 
 
 def test_a_plugin_is_a_kind_like_any_other(installed):
@@ -36,7 +41,7 @@ def test_a_plugin_is_a_kind_like_any_other(installed):
 
     kind = registry.kinds()["etcd"]
 
-    assert isinstance(kind.open(MemoryOptions(kind="memory")), MemorySessions)
+    assert isinstance(kind.open(MemoryOptions(kind="memory"), NOTHING), MemorySessions)
 
 
 @pytest.mark.parametrize(
@@ -74,4 +79,4 @@ def test_options_of_another_kind_are_refused(installed, tmp_path):
     other: Options = SqliteOptions(kind="sqlite", file=tmp_path / "sessions.db")
 
     with pytest.raises(TypeError, match="MemoryOptions expected, SqliteOptions given"):
-        registry.kinds()["memory"].open(other)
+        registry.kinds()["memory"].open(other, NOTHING)

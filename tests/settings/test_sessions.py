@@ -175,9 +175,8 @@ def test_no_route_says_what_happens_at_a_login(told):
 
 
 def test_kinds_of_stores_are_told_apart(loaded):
-    """From one another, from those that will come, and from kinds of catalogs."""
+    """From one another, and from kinds of catalogs."""
     for kind, text in (
-        ("redis", "redis is not available in this version (known: sqlite)"),
         ("sqlit", 'unknown kind (did you mean "sqlite"?)'),
         ("file", "unknown kind (known: sqlite)"),
     ):

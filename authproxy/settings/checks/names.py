@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 
-from authproxy.options import Options
+from authproxy.options import Options, references
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.model import Settings
 from authproxy.settings.nearest import did_you_mean
@@ -47,6 +47,8 @@ def _references(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
     for name, upstream in settings.upstreams.items():
         yield ("upstreams", name, "trust"), "truststores", upstream.trust
         yield ("upstreams", name, "keystore"), "keystores", upstream.keystore
+    yield from _of_kinds("catalogs", settings.catalogs)
+    yield from _of_kinds("sessions", settings.sessions)
     yield from _of_routes(settings)
     if settings.ops is not None:
         yield ("ops", "keystore"), "keystores", settings.ops.keystore
@@ -60,6 +62,12 @@ def _of_routes(settings: Settings) -> Iterator[tuple[Path, str, str | None]]:
         yield (*here, "upstream"), "upstreams", route.upstream
         for place, listener in enumerate(route.listeners):
             yield (*here, "listeners", place), "listeners", listener
+
+
+def _of_kinds(section: str, named: Mapping[str, Options]) -> Iterator[tuple[Path, str, str]]:
+    for name, options in named.items():
+        for key, other, wanted in references(options):
+            yield (section, name, key), other, wanted
 
 
 def _members(options: Options) -> tuple[str, ...]:
