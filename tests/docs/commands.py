@@ -1,5 +1,6 @@
 """The page of commands: what every `--help` says, at one width."""
 
+import copy
 from collections.abc import Iterator
 
 import click
@@ -46,6 +47,9 @@ def _below(command: click.Command, path: list[str]) -> Iterator[tuple[list[str],
 
 
 def _help(command: click.Command, path: list[str]) -> str:
+    # A command remembers the help option of its first call, which in a test may have been without the group around it.
+    command = copy.copy(command)
+    command._help_option = None
     context = click.Context(
         command, info_name=" ".join(["authproxy", *path]), terminal_width=WIDTH, max_content_width=WIDTH, color=False
     )
