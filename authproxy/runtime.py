@@ -140,7 +140,7 @@ class Route:
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""
     is_plain: bool = field(init=False, repr=False, compare=False, default=False)
-    """Requests pass without changes to their fields, and their Authorization ends here."""
+    """Requests are for a zone, pass without changes to their fields, and their Authorization ends here."""
 
     def __post_init__(self) -> None:
         zone = "" if self.zone is None else self.zone.name
@@ -148,7 +148,9 @@ class Route:
         text = f'"zone":"{zone}","route":{json.dumps(self.name)},"upstream":"{behind}"'
         object.__setattr__(self, "log_facts", text.encode("ascii", "replace"))
         untouched = self.request is None and self.rewrite is None and self.upstream_host is None
-        object.__setattr__(self, "is_plain", untouched and self.zone is not None and not self.forward_credentials)
+        asks_nothing = self.place is None and self.preflight is None
+        is_plain = untouched and asks_nothing and self.zone is not None and not self.forward_credentials
+        object.__setattr__(self, "is_plain", is_plain)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -229,8 +231,13 @@ class Listener:
     generation: int = 0
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this listener says of it, as JSON members."""
+    whole: Route | None = field(init=False, repr=False, compare=False, default=None)
+    """The only route there is, when it takes every host, path and method."""
 
     def __post_init__(self) -> None:
+        route = self.routes.catch_all
+        if route is not None and route.methods is None:
+            object.__setattr__(self, "whole", route)
         text = f'"listener":{json.dumps(self.name)},"generation":{self.generation}'
         object.__setattr__(self, "log_facts", text.encode())
 

@@ -86,9 +86,10 @@ class Pepper:
 
         Sizes are the caller's promise: 16 bytes, 0 to 65535, 32 bytes. The prefix is not bound by it.
         """
-        inner = self._copy_inner()
+        copy_inner, copy_outer = self._copy_inner, self._copy_outer
+        inner = copy_inner()
         inner.update(_pack(user_id, rotation_version, secret))
-        outer = self._copy_outer()
+        outer = copy_outer()
         outer.update(inner.digest())
         return outer.digest()
 

@@ -8,6 +8,7 @@ import json
 import re
 import time
 from collections.abc import Callable
+from math import floor
 from typing import Final
 
 from authproxy.core.token import SHAPE
@@ -20,20 +21,22 @@ _LEAST_TOKEN: Final = 93
 _token: Final = re.compile(SHAPE)
 # Handing over wakes the writer, which then contends for the interpreter: seldom, and much.
 _FLUSH_LINES: Final = 4096
+# Seconds for which the time in a line need not be spelled anew.
+_FRESH: Final = 0.001
 
 
 class AccessLog:
     """Collects lines and gives them to `write` in batches."""
 
-    __slots__ = ("_lines", "_moment", "_second", "_stamp", "_whole", "on", "write")
+    __slots__ = ("_lines", "_second", "_stamp", "_until", "_whole", "on", "write")
 
     def __init__(self, write: Callable[[bytes], None] | None) -> None:
         self.on = write is not None
         """Whether anybody reads it."""
         self.write = write
         self._lines: list[bytes] = []
-        self._moment = -1
-        """The millisecond, monotonic, that `_stamp` is of."""
+        self._until = -1.0
+        """Monotonic: how long `_stamp` will do."""
         self._second = 0
         self._whole = b""
         self._stamp = b""
@@ -47,9 +50,8 @@ class AccessLog:
         """
         # Every value that a client chooses is either restricted by the grammar to bytes that JSON takes as they are
         # (method, host, request id) or escaped (path); the rest comes from the configuration or the catalog.
-        moment = int(now * 1000)
-        if moment != self._moment:
-            self._moment = moment
+        if now >= self._until:
+            self._until = now + _FRESH
             self._tell_time()
         head, route, allow = facts.request, facts.route, facts.allow
         started, answered = facts.started, facts.answered_at
@@ -62,8 +64,8 @@ class AccessLog:
         lines.append(
             _LINE % (
                 self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, head.method,
-                host, path, status, _MS[int((now - started) * 1e5)],
-                _MS[int((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
+                host, path, status, _MS[floor((now - started) * 1e5)],
+                _MS[floor((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
                 _NO_ROUTE if route is None else route.log_facts,
                 facts.user.encode() if allow is None else allow.record.user_id_header,
                 b"" if allow is None else _CREDENTIALS[allow.method],

@@ -84,7 +84,8 @@ class ClientConnection(Reception):
         reader = listener.reader
         head = reader.take(data)
         if head is not None:
-            self._buffer = data[reader.end :]
+            end = reader.end
+            self._buffer = b"" if end == len(data) else data[end:]
             self._blank_line = False
         else:
             head = self._read_any(listener, data)
@@ -163,10 +164,11 @@ class ClientConnection(Reception):
         self, runtime: Runtime, listener: Listener, head: RequestHead
     ) -> None:
         services = self._services
+        monotonic = services.monotonic
         if runtime.trusted and is_within(self._peer.address, runtime.trusted):
             facts = self._trusted_facts(runtime, listener, head)
         else:
-            facts = facts_of(runtime, listener, head, services.ids.next(), self._origin, services.monotonic())
+            facts = facts_of(runtime, listener, head, services.ids.next(), self._origin, monotonic())
         self._facts = facts
         self._phase = BUSY
         if head.has_body:

@@ -24,6 +24,7 @@ from authproxy.edge.refusal import (
 from authproxy.edge.services import Services
 from authproxy.edge.visitor import Visitor, fetch_visitor, judge_now, read_visitor, refuse_origin, refuse_visitor
 from authproxy.errors import CatalogUnavailable, SessionStoreUnavailable
+from authproxy.http1.request import RequestHead
 from authproxy.runtime import Route, Zone
 from authproxy.sessions.means import LoginPage, SessionMeans
 
@@ -37,15 +38,18 @@ def decide(services: Services, facts: Facts) -> Refusal | Question | Visitor | L
     A question is returned when the catalog must be waited for; then `await fetch_and_judge`.
     """
     head = facts.request
-    if not head.is_usual and head.target == b"*":
+    is_usual = head.is_usual
+    if not is_usual and head.target == b"*":
         return NO_CONTENT
-    route = find_route(facts.listener, head)
-    if isinstance(route, Refusal):
-        return route
+    # One route for everything, and nothing odd in the path: there is nothing to find.
+    route = facts.listener.whole if is_usual else None
+    if route is None:
+        found = find_route(facts.listener, head)
+        if isinstance(found, Refusal):
+            return found
+        route = found
     facts.route = route
-    if route.place is not None:
-        return route.place
-    if route.preflight is not None and (answer := answer_preflight(route.preflight, head)) is not None:
+    if not route.is_plain and (answer := _answer_itself(route, head)) is not None:
         return answer
     zone = route.zone
     if zone is None:
@@ -73,9 +77,16 @@ def decide(services: Services, facts: Facts) -> Refusal | Question | Visitor | L
     if isinstance(verdict, Deny):
         return _denied(services, facts, zone, verdict)
     facts.allow = verdict
-    if route.allow is None and not head.has_body and head.upgrade is None and verdict.matched is not _GRACE:
+    if is_usual and route.allow is None and not head.has_body and verdict.matched is not _GRACE:
         return None
     return _admitted(services, facts, route, verdict)
+
+
+def _answer_itself(route: Route, head: RequestHead) -> Refusal | LoginPage | None:
+    """Return what the proxy answers itself on a route, whoever asks."""
+    if route.place is not None:
+        return route.place
+    return None if route.preflight is None else answer_preflight(route.preflight, head)
 
 
 def _decide_visitor(

@@ -153,12 +153,15 @@ class Exchange(Outcome):
             self._go_on()
         self._line.send(interim_head(self._route, head))
 
-    def on_answer(self, head: AnswerHead, body: bytes, *, complete: bool) -> None:
+    def on_answer(  # noqa: PLR0915  # the hot path, straight on
+        self, head: AnswerHead, body: bytes, *, complete: bool
+    ) -> None:
         """Write the answer's head with its first body bytes in one piece."""
         facts = self.facts
         request = facts.request
         services = self._services
-        now = facts.answered_at = services.monotonic()
+        monotonic, send = services.monotonic, self._line.send
+        now = facts.answered_at = monotonic()
         self.status = head.status
         facts.sent = len(body)
         if (
@@ -168,7 +171,7 @@ class Exchange(Outcome):
             and not (request.close or services.current.draining)
         ):
             # The way of most answers.
-            self._line.send(answer_head(facts, self._route, head, chunked=False, close=False) + body)
+            send(answer_head(facts, self._route, head, chunked=False, close=False) + body)
             self._finish(now)
             return
         self._is_early = not self.request_done
@@ -183,7 +186,7 @@ class Exchange(Outcome):
         close = request.close or not self.request_done or services.current.draining
         request.close = close
         block = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
-        self._line.send(block + (self._framed(body, complete=complete) if self._chunked_out else body))
+        send(block + (self._framed(body, complete=complete) if self._chunked_out else body))
         if complete:
             self._finish(now)
         else:

@@ -26,9 +26,17 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
     head = facts.request
     if head.is_usual and route.is_plain:
         # The way of most requests, put together at once.
+        allow, origin, host = facts.allow, facts.origin, head.host
+        id_header = facts.runtime.id_header
+        if allow is not None and id_header is not None:
+            return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b%b\r\n\r\n" % (
+                head.method, head.target, host, head.passed,
+                origin.known_lines if host == origin.known_host else origin.lines(host), facts.request_id,
+                id_header, allow.record.user_id_header,
+            )  # fmt: skip
         return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b\r\n" % (
-            head.method, head.target, head.host, head.passed, facts.origin.lines(head.host), facts.request_id,
-            b"" if facts.allow is None else identity_lines(facts, facts.allow),
+            head.method, head.target, host, head.passed, origin.lines(host), facts.request_id,
+            b"" if allow is None else identity_lines(facts, allow),
         )  # fmt: skip
     target = head.target
     if route.rewrite is not None:

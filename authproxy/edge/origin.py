@@ -23,7 +23,7 @@ class Origin:
     Made once for a connection of an untrusted peer.
     """
 
-    __slots__ = ("_lines", "_lines_for", "_rest", "address", "host", "said", "shown")
+    __slots__ = ("_rest", "address", "host", "known_host", "known_lines", "said", "shown")
 
     def __init__(self, address: str, rest: bytes, host: bytes | None = None, shown: Shown | None = None) -> None:
         self.address = address
@@ -35,16 +35,18 @@ class Origin:
         self.shown = shown
         """The certificate that whoever is connected has shown, a trusted proxy too."""
         self._rest = rest
-        self._lines_for = b""
-        self._lines = b""
+        self.known_host = b""
+        """The host that was asked for last; a connection mostly asks for one."""
+        self.known_lines = b""
+        """What `lines` returned for it."""
 
     def lines(self, host: bytes) -> bytes:
-        """Return the lines for a request whose Host was `host`; a connection mostly asks for one host."""
-        if host != self._lines_for:
+        """Return the lines for a request whose Host was `host`."""
+        if host != self.known_host:
             shown = self.host or host
-            self._lines_for = host
-            self._lines = b'%b;host="%b"\r\nX-Forwarded-Host: %b\r\n' % (self._rest, shown, shown)
-        return self._lines
+            self.known_host = host
+            self.known_lines = b'%b;host="%b"\r\nX-Forwarded-Host: %b\r\n' % (self._rest, shown, shown)
+        return self.known_lines
 
 
 def origin_of(peer: Peer, session: object = None) -> Origin:

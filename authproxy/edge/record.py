@@ -14,10 +14,12 @@ def record(  # noqa: PLR0913, PLR0917  # how a request ended, on the hot path wi
     route = facts.route
     stats = services.stats.unrouted if route is None else route.stats
     stats.statuses[status] += 1
-    started = facts.started
-    stats.duration.add(now - started)
-    if facts.answered_at:
-        stats.upstream.add(facts.answered_at - started)
+    started, answered = facts.started, facts.answered_at
+    add = stats.duration.add
+    add(now - started)
+    if answered:
+        add = stats.upstream.add
+        add(answered - started)
     stats.sent_bytes += facts.sent
     if facts.received:
         stats.received_bytes += facts.received

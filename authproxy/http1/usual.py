@@ -12,6 +12,7 @@ There is still one reading: a pattern accepts less than the careful reader and f
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from operator import itemgetter
 from typing import Final
 
 from authproxy.core import names
@@ -104,7 +105,7 @@ ANSWER_GRAMMAR: Final = Grammar(
 class Usual:
     """Takes heads of one shape."""
 
-    __slots__ = ("has_cookie", "has_more", "is_one_run", "match", "more", "runs", "wanted")
+    __slots__ = ("has_cookie", "has_more", "is_one_run", "match", "pick", "pick_more", "runs")
 
     def __init__(self, grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
         """`sequence`: the field names as they stand; `kinds`: what `core.names` says of each."""
@@ -122,17 +123,17 @@ class Usual:
         groups = compiled.groupindex
         self.match = compiled.match
         """Matches a head with its empty line; what stands behind it is not looked at."""
-        self.wanted = tuple(groups.get(group, groups["none"]) for group in grammar.wanted)
-        """The numbers of the groups that the reader always asks for, that of the lines that pass as the last."""
-        self.more = tuple(groups.get(group, groups["none"]) for group in grammar.more)
-        """And of those that few heads have."""
-        self.has_more = any(group in groups for group in grammar.more)
-        self.has_cookie = "cookie" in groups
         self.runs = tuple(groups[run] for run in runs)
         """The lines that pass, each with CRLF before it."""
         self.is_one_run = len(runs) == 1
         # Where there are several, whoever asks puts them together, and gets nothing in this place.
-        self.wanted += self.runs if self.is_one_run else (groups["none"],)
+        passed = runs[0] if self.is_one_run else "none"
+        self.pick = itemgetter(*(groups.get(group, groups["none"]) for group in (*grammar.wanted, passed)))
+        """Returns of a match what the reader always asks for, the lines that pass as the last."""
+        self.pick_more = itemgetter(*(groups.get(group, groups["none"]) for group in (*grammar.more, "none")))
+        """And what few heads have, with nothing behind it."""
+        self.has_more = any(group in groups for group in grammar.more)
+        self.has_cookie = "cookie" in groups
 
 
 class Habits:

@@ -60,7 +60,8 @@ class UpstreamConnection(Held):
         self._receiver = receiver
         self._state = HEAD
         self.is_idle = False
-        self.write(head)
+        write = self.write
+        write(head)
 
     def expect(self, *, bodiless: bool, upgrade: bytes | None) -> None:
         """Say before `begin` what is special about the answer to come.

@@ -7,7 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.sending import NOT_NOW, ROOM, Sender
+from authproxy.wire.sending import NOT_NOW, ROOM, Sender, refuse_early
 
 # Read by every connection in turn: what was read is copied out before the next one reads.
 BUFFER: Final = bytearray(ROOM)
@@ -48,6 +48,7 @@ class SocketTransport(Sender):
         if not isinstance(protocol, asyncio.Protocol):
             raise TypeError("an asyncio.Protocol is needed")
         self._protocol = protocol
+        self._hand_over = protocol.data_received
 
     @override
     def get_protocol(self) -> asyncio.BaseProtocol:
@@ -116,6 +117,7 @@ class SocketTransport(Sender):
     def _introduce(self, protocol: asyncio.Protocol) -> None:
         """Tell `protocol` of its connection, and of its loss where that has happened already."""
         self._protocol = protocol
+        self._hand_over = protocol.data_received
         self._ask(lambda: protocol.connection_made(self))
         if self._wire.fileno() < 0:
             self._loop.call_soon(self._lose, ConnectionAbortedError("it ended before it began"))
@@ -146,7 +148,7 @@ class SocketTransport(Sender):
 
     def _deliver(self, data: bytes) -> None:
         try:
-            self._protocol.data_received(data)  # type: ignore[union-attr]  # without one `_crash` ends the connection
+            self._hand_over(data)
         except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
             self._crash(error)
 
@@ -220,6 +222,7 @@ class SocketTransport(Sender):
 
     def _lose(self, error: Exception | None) -> None:
         protocol, self._protocol = self._protocol, None
+        self._hand_over = refuse_early
         try:
             if protocol is not None:
                 protocol.connection_lost(error)

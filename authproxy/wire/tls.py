@@ -81,10 +81,11 @@ class TlsTransport(Handshake):
         if self._is_ending:
             self._refuse_late()
             return
+        encrypt = self._encrypt
         try:
             if len(data) <= _RECORD:
                 if data:
-                    self._encrypt(data)
+                    encrypt(data)
             else:
                 self._encrypt_all(data)
         except ssl.SSLError as error:
@@ -130,8 +131,10 @@ class TlsTransport(Handshake):
 
     @override
     def _on_readable(self) -> None:
+        # Functions in slots are called through names: Python 3.11 takes a third longer otherwise.
+        receive, put, room = self._receive, self._put, self._room
         try:
-            size = self._receive(BUFFER, self._room)
+            size = receive(BUFFER, room)
         except (BlockingIOError, InterruptedError):
             return
         except OSError as error:
@@ -140,10 +143,10 @@ class TlsTransport(Handshake):
         if not size:
             self._on_end(clean=False)
             return
-        self._put(_VIEW[:size])
+        put(_VIEW[:size])
         if not self._is_shaken:
             self._go_on()
-        elif size == self._room or size >= BULK:
+        elif size >= BULK or size == room:
             began = monotonic()
             self._drain(_RECORD)
             self._adapt(monotonic() - began)
@@ -153,8 +156,9 @@ class TlsTransport(Handshake):
 
     def _drain(self, size: int) -> None:
         """Hand over what can be decrypted. `size`: no record that waits holds more."""
+        decrypt, hand_over = self._decrypt, self._hand_over
         try:
-            data = self._decrypt(size)
+            data = decrypt(size)
             self._has_part = False
             if data and self._incoming.pending:
                 data = self._gather(data)
@@ -173,9 +177,8 @@ class TlsTransport(Handshake):
             self._end(error)
             return
         if data:
-            protocol = self._protocol
             try:
-                protocol.data_received(data)  # type: ignore[union-attr]  # without one `_crash` ends the connection
+                hand_over(data)
             except Exception as error:  # noqa: BLE001  # nothing that failed half-way may go on
                 self._crash(error)
         else:
