@@ -25,7 +25,9 @@ class Unread(Enum):
 UNREAD: Final = Unread.UNREAD
 """Not known without waiting: ask `get`. Unlike None, which says that there is no such session."""
 
-DEADLINE: Final = timedelta(milliseconds=250)
+# Half a second is what anybody may wait in vain, TLS and all. A machine whose processors are all busy gives a thread its
+# turn a quarter of a second late: less than this would refuse people though nothing is wrong with the store.
+DEADLINE: Final = timedelta(milliseconds=400)
 """For one answer of a store that says nothing else."""
 
 
