@@ -2,8 +2,10 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -45,8 +47,9 @@ class Tab:
         return said["result"]
 
     async def open(self) -> None:
-        """Open the page."""
-        target = await self.call("Target.createTarget", url="about:blank")
+        """Open the page, in a profile of its own."""
+        context = (await self.call("Target.createBrowserContext", disposeOnDetach=True))["browserContextId"]
+        target = await self.call("Target.createTarget", url="about:blank", browserContextId=context)
         attached = await self.call("Target.attachToTarget", targetId=target["targetId"], flatten=True)
         self._session = attached["sessionId"]
         for domain in _DOMAINS:
@@ -81,42 +84,52 @@ class Tab:
         """Return the cookies of the page's origin, by name."""
         return {one["name"]: one for one in (await self.call("Network.getCookies"))["cookies"]}
 
+    async def set_cookie(self, origin: str, name: str, value: str, **more: Any) -> None:
+        """Put a cookie of ours into the browser, or change one."""
+        flags: dict[str, Any] = {"path": "/", "secure": True, "httpOnly": True, "sameSite": "Lax"}
+        done = await self.call("Network.setCookie", url=origin, name=name, value=value, **flags, **more)
+        assert done["success"]
 
-@asynccontextmanager
-async def chromium(program: str, directory: Path, key: str) -> AsyncIterator[Tab]:
-    """Start the browser, which believes a certificate with this key (base64 of its SHA-256), and open a page."""
-    process = await asyncio.create_subprocess_exec(
-        program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
-        "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={directory}",
-        f"--ignore-certificate-errors-spki-list={key}", "about:blank",
-        stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.DEVNULL,
+
+@contextmanager
+def chromium(program: str, directory: Path, key: str) -> Iterator[str]:
+    """Start the browser, which believes a certificate with this key (base64 of its SHA-256); where it takes commands."""
+    process = subprocess.Popen(
+        [
+            program, "--headless", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
+            "--disable-background-networking", "--remote-debugging-port=0", f"--user-data-dir={directory}",
+            f"--ignore-certificate-errors-spki-list={key}", "about:blank",
+        ],
+        stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
     )  # fmt: skip
     try:
-        port, path = await _address(directory / "DevToolsActivePort", lambda: process.returncode is None)
-        async with (
-            aiohttp.ClientSession() as session,
-            session.ws_connect(f"ws://127.0.0.1:{port}{path}", max_msg_size=0) as wire,
-        ):
-            tab = Tab(wire)
-            async with asyncio.TaskGroup() as tasks:
-                listening = tasks.create_task(tab.listen())
-                await tab.open()
-                yield tab
-                listening.cancel()
+        port, path = _address(directory / "DevToolsActivePort", process)
+        yield f"ws://127.0.0.1:{port}{path}"
     finally:
-        if process.returncode is None:
-            process.kill()
-        await process.wait()
+        process.kill()
+        process.wait()
 
 
-async def _address(told: Path, is_running: Callable[[], bool]) -> tuple[str, str]:
+@asynccontextmanager
+async def opened(address: str) -> AsyncIterator[Tab]:
+    """Open a page in a browser; it shares neither cookies nor anything else with other pages."""
+    async with aiohttp.ClientSession() as session, session.ws_connect(address, max_msg_size=0) as wire:
+        tab = Tab(wire)
+        async with asyncio.TaskGroup() as tasks:
+            listening = tasks.create_task(tab.listen())
+            await tab.open()
+            yield tab
+            listening.cancel()
+
+
+def _address(told: Path, process: "subprocess.Popen[bytes]") -> tuple[str, str]:
     """Return the port and path where the browser takes commands."""
-    ends = asyncio.get_running_loop().time() + _PATIENCE
+    ends = time.monotonic() + _PATIENCE
     while True:
-        assert is_running(), "the browser ended"
-        assert asyncio.get_running_loop().time() < ends, "the browser never said where it listens"
+        assert process.poll() is None, "the browser ended"
+        assert time.monotonic() < ends, "the browser never said where it listens"
         # The file is there before it is whole.
         lines = told.read_text().splitlines() if told.exists() else []
         if len(lines) > 1:
             return lines[0], lines[1]
-        await asyncio.sleep(0.05)
+        time.sleep(0.05)
