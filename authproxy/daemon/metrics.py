@@ -112,7 +112,9 @@ class ProxyCollector(Collector):
             events.METRIC_DROPPED_LINES, "Lines of the access log that were lost.", value=self._source.lines_dropped()
         )
         yield GaugeMetricFamily(
-            events.METRIC_READY, "1 while it serves, 0 while it starts or drains.", value=float(status.is_ready)
+            events.METRIC_READY,
+            "1 while it serves, 0 while it starts or drains, or a session store is away.",
+            value=float(status.is_ready),
         )
         lag = HistogramMetricFamily(
             events.METRIC_LOOP_LAG, "How much later than it was set a timer went off, four times a second."

@@ -141,13 +141,14 @@ class Ops:
     async def _readyz(self, request: web.Request) -> web.Response:
         status = self._proxy.status
         ready = status.is_ready
-        text = "ok\n" if ready else f"{status.stage.value}\n"
+        text = "ok\n" if ready else f"{status.word}\n"
         if "verbose" in request.query:
             lines = [
                 f"[{'+' if part.success else '-'}] {name} {part.error}".rstrip() for name, part in status.parts.items()
             ]
+            lines += [f"[-] sessions:{name} {error}" for name, error in status.away.items()]
             lines += readiness_lines(self._proxy.services.current.runtime)
-            text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.stage.value}", *lines)) + text
+            text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.word}", *lines)) + text
         return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
 
     async def _metrics(self, _: web.Request) -> web.Response:
@@ -184,6 +185,7 @@ def describe(proxy: "Proxy") -> dict[str, object]:
         "catalogs": {
             name: {"records": count, "rejected": status.rejected.get(name, 0)} for name, count in status.records.items()
         },
+        "sessions_away": dict(status.away),
         "reloads": {
             name: {"success": part.success, "at": _text(part.at), "error": part.error}
             for name, part in status.parts.items()

@@ -9,11 +9,11 @@ from typing import Final
 
 from authproxy import events
 from authproxy.catalogs.interface import Catalog
-from authproxy.core.session import milliseconds
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.catalogs import Poller
 from authproxy.daemon.expiry import Warner, endings_of
+from authproxy.daemon.lookout import Lookout
 from authproxy.daemon.memory import Trimmer, trim
 from authproxy.daemon.outcome import Outcome, Try
 from authproxy.daemon.outside import Outside
@@ -21,7 +21,6 @@ from authproxy.daemon.prepare import Prepared, Workshop, prepare, read_inputs
 from authproxy.daemon.reload import CONFIG, TRUST, attempt, one_line, outcomes_of
 from authproxy.daemon.revocations import revocation_teller
 from authproxy.daemon.rounds import Rounds
-from authproxy.daemon.sessions import prune
 from authproxy.daemon.status import Stage, Status
 from authproxy.daemon.tasks import Tasks
 from authproxy.daemon.teller import Teller
@@ -73,6 +72,7 @@ class Proxy:
         self._sweeper: asyncio.TimerHandle | None = None
         self._said: set[str] = set()
         self._warner = Warner()
+        self._lookout = Lookout(self.status)
         self._trimmer = Trimmer(lambda: self.tasks.spawn(asyncio.to_thread(trim)))
 
     async def start(self, before_serving: Callable[[], Awaitable[None]] | None = None) -> None:
@@ -98,6 +98,7 @@ class Proxy:
         self._outside = Outside(self.services, self.stats, health_page(self.services))
         taken = self._outside.take(loaded)
         self._put_to_work(prepared)
+        await self._lookout.look(prepared, self._now())
         for outcome in await self._poller.reload_all(prepared.catalogs):
             self._teller.tell_catalog(outcome)
         if before_serving is not None:
@@ -271,7 +272,7 @@ class Proxy:
             if monotonic() - looked >= _CALENDAR:
                 looked = monotonic()
                 self._warner.look(self.status.endings, self._now())
-                await prune(self.prepared.sessions, milliseconds(self._now()))
+            await self._lookout.look(self.prepared, self._now())
             for outcome in await self._poller.reload_due(self.prepared.catalogs, monotonic()):
                 self._teller.tell_catalog(outcome)
 

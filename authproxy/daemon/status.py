@@ -46,6 +46,9 @@ class Status:
     unsafe: tuple[str, ...] = ()
     """The unsafe wishes that the configuration makes."""
 
+    away: dict[str, str] = field(default_factory=dict)
+    """Why a session store cannot be asked, by its name: who needs it is told 503."""
+
     def note(self, part: str, now: datetime, error: str = "") -> None:
         """Remember how reloading `part` ended."""
         self.parts[part] = PartStatus(success=not error, at=now, error=error)
@@ -53,6 +56,11 @@ class Status:
         self.reloads[key] = self.reloads.get(key, 0) + 1
 
     @property
+    def word(self) -> str:
+        """What keeps new work away: the stage, or that sessions cannot be asked for; `serving` when nothing does."""
+        return "sessions-away" if self.stage is Stage.SERVING and self.away else self.stage.value
+
+    @property
     def is_ready(self) -> bool:
         """Whether new work is welcome."""
-        return self.stage is Stage.SERVING
+        return self.stage is Stage.SERVING and not self.away

@@ -12,7 +12,7 @@ from authproxy.edge.ends import Ends
 from authproxy.edge.facts import Facts
 from authproxy.edge.record import record
 from authproxy.edge.services import Services
-from authproxy.edge.visitor import goes_on
+from authproxy.edge.visitor import goes_on, goes_on_now
 from authproxy.http1.answer import SWITCHING, AnswerHead
 from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
 from authproxy.runtime import Route, Zone
@@ -21,8 +21,6 @@ from authproxy.upstream.interface import Failure
 
 # How long a WebSocket that was told to end may take to say so too (RFC 6455, 7.1.1).
 _CLOSE_GRACE: Final = 5.0
-# How often the store is asked whether the session that opened a stream is still there.
-_VISITS: Final = 1.0
 
 
 class Tunnel(Ends):
@@ -49,8 +47,8 @@ class Tunnel(Ends):
         """One side has ended, the other may still speak."""
         self._over = False
         self._route.stats.upgraded += 1
-        self._next_visit = 0.0
-        """Monotonic: when a session is looked up again."""
+        self._is_asking = False
+        """Whether the session that opened this is being asked for."""
         if facts.allow is not None:
             services.tunnels.add(owner_of(facts.allow))
         self._zone = "" if facts.allow is None else facts.allow.zone
@@ -81,10 +79,13 @@ class Tunnel(Ends):
         if allow is None or self._over or self._closing:
             return
         if zone is not None and allow.method == "session":
-            now = self._services.monotonic()
-            if now >= self._next_visit:
-                self._next_visit = now + _VISITS
-                self._services.spawn(self._recheck_session(zone))
+            if not self._is_asking:
+                goes = goes_on_now(zone, self._facts, self._services.now())
+                if goes is None:
+                    self._is_asking = True
+                    self._services.spawn(self._recheck_session(zone))
+                elif not goes:
+                    self.revoke()
             return
         if zone is not None:
             record = zone.catalog.peek(zone.name, allow.record.user_id)
@@ -93,7 +94,11 @@ class Tunnel(Ends):
         self.revoke()
 
     async def _recheck_session(self, zone: Zone) -> None:
-        if not await goes_on(zone, self._facts, self._services.now()):
+        try:
+            goes = await goes_on(zone, self._facts, self._services.now())
+        finally:
+            self._is_asking = False
+        if not goes:
             self.revoke()
 
     def revoke(self) -> None:

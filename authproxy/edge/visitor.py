@@ -108,6 +108,24 @@ async def find_session(means: SessionMeans, visitor: Visitor) -> Session | None:
     return None
 
 
+def goes_on_now(zone: Zone, facts: Facts, now: datetime) -> bool | None:
+    """Tell what `goes_on` would, or None where that cannot be told without waiting."""
+    means = zone.sessions
+    visitor = None if means is None else read_visitor(means, facts.request)
+    if means is None or not isinstance(visitor, Visitor):
+        return False
+    session: Session | None = None
+    for key in store_keys(means.rules, visitor.session_id):
+        known = means.store.peek(key)
+        if known is UNREAD:
+            return None
+        session = session or known
+    record = None if session is None else zone.catalog.peek(zone.name, session.user_id)
+    if record is MISS:
+        return None
+    return session is not None and isinstance(judge(means.rules, session, record, now), SessionMatch)
+
+
 async def goes_on(zone: Zone, facts: Facts, now: datetime) -> bool:
     """Tell whether the session that opened a stream would open it now; it does where that cannot be told just now."""
     means = zone.sessions

@@ -1,7 +1,7 @@
 """Bounds for a store that must be waited for: time, crowd, and how long what it said is believed.
 
-What is kept are sessions, never verdicts. A session is believed for at most one second, which is how long one that was
-ended elsewhere may go on here; one that is ended through this very object ends at once. That there is none is not kept:
+What is kept are sessions, never verdicts. A session is believed for less than a second, which is how long one that was
+ended elsewhere may go on here, an open stream's included (which is looked at every quarter); one that is ended through this very object ends at once. That there is none is not kept:
 made-up ids would push out real sessions.
 """
 
@@ -30,7 +30,7 @@ class Bounds:
     """For one answer."""
     waiting: int = 64
     """Questions that may wait at one time; the next one is told at once that the store is unavailable."""
-    keep: timedelta = timedelta(seconds=1)
+    keep: timedelta = timedelta(milliseconds=700)
     """How long a session is believed."""
     size: int = 10_000
     """Sessions kept; the one kept longest goes for another."""

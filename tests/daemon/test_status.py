@@ -21,6 +21,18 @@ def test_a_new_one_is_not_ready():
     assert not Status(started=NOON).is_ready
 
 
+def test_it_is_not_ready_while_a_session_store_is_away():
+    """And says so, unless it does not serve anyway."""
+    status = Status(started=NOON, stage=Stage.SERVING)
+    assert status.word == "serving"
+    status.away["browser"] = "redis db:6379: is away"
+
+    assert not status.is_ready
+    assert status.word == "sessions-away"
+    status.stage = Stage.DRAINING
+    assert status.word == "draining"
+
+
 def test_a_failed_reload_does_not_make_it_unready():
     """The old state goes on, and so does the work."""
     status = Status(started=NOON, stage=Stage.SERVING)

@@ -20,7 +20,7 @@ from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
 from authproxy.edge.own_answer import send_refusal
 from authproxy.edge.refusal import Refusal
-from authproxy.edge.visitor import Visitor, goes_on
+from authproxy.edge.visitor import Visitor, goes_on, goes_on_now
 from authproxy.errors import SessionStoreUnavailable
 from authproxy.sessions.interface import UNREAD, Unread
 from authproxy.sessions.means import Login, LoginPage, SessionMeans
@@ -372,6 +372,28 @@ async def test_a_stream_goes_on_with_its_session():
     assert own.sessions is not None
     await own.sessions.store.delete(store_keys(RULES, ID)[0])
     assert not await goes_on(own, request, NOW)
+
+
+async def test_what_is_known_without_waiting_ends_a_stream_at_once():
+    """And what is not is no answer."""
+    store = MemorySessions()
+    signed_in(store)
+    request = asked(COOKIE, store=store, users=Users(RECORD, RECORD))
+    assert await outcome(request) is None
+    assert request.route is not None
+    own = request.route.zone
+    assert own is not None
+
+    assert goes_on_now(own, request, NOW) is True
+    assert goes_on_now(own, request, NOW + HOUR) is False
+    assert goes_on_now(replace(own, catalog=Users(MISS)), request, NOW) is None
+    assert goes_on_now(replace(own, catalog=Users(None)), request, NOW) is False
+    assert goes_on_now(replace(own, sessions=None), request, NOW) is False
+    assert own.sessions is not None
+    far = replace(own, sessions=replace(own.sessions, store=Far()))
+    assert goes_on_now(far, request, NOW) is None
+    await store.delete(store_keys(RULES, ID)[0])
+    assert goes_on_now(own, request, NOW) is False
 
 
 def test_the_logins_own_pages_are_for_the_proxy():

@@ -1,0 +1,61 @@
+"""Looks after the session stores that somebody signs in with: are they there, and what in them has ended?
+
+A store is asked once a second whether anybody needs it or not, so that `/readyz` tells the truth at night too, and so that
+a store that was away is found to be back without a request that must wait for it.
+"""
+
+import asyncio
+from datetime import datetime
+from typing import Final
+
+from authproxy import events
+from authproxy.core.session import milliseconds
+from authproxy.daemon import log
+from authproxy.daemon.prepare import Prepared
+from authproxy.daemon.sessions import OpenedStore, prune
+from authproxy.daemon.status import Status
+from authproxy.errors import SessionStoreUnavailable
+
+_LOG: Final = log.get("authproxy.sessions")
+# What no session is kept under.
+_NOBODY: Final = bytes(32)
+# One answer that is late is none that fails.
+_FAILURES: Final = 2
+_LOOKS_PER_PRUNING: Final = 60
+
+
+class Lookout:
+    """Writes down in `status.away` which stores are away, and why."""
+
+    def __init__(self, status: Status) -> None:
+        self._status: Final = status
+        self._failures: dict[str, int] = {}
+        self._looks = 0
+
+    async def look(self, prepared: Prepared, now: datetime) -> None:
+        """Look at every store; called once a second."""
+        used = {zone.sessions for zone in prepared.loaded.settings.zones.values() if "session" in zone.counts}
+        stores = {name: opened for name, opened in prepared.sessions.items() if name in used and opened.is_outside}
+        self._failures = {name: count for name, count in self._failures.items() if name in stores}
+        for name in self._status.away.keys() - stores:
+            del self._status.away[name]
+        await asyncio.gather(*(self._look_at(name, opened) for name, opened in stores.items()))
+        self._looks += 1
+        if self._looks % _LOOKS_PER_PRUNING == 0:
+            await prune(prepared.sessions, milliseconds(now))
+
+    async def _look_at(self, name: str, opened: OpenedStore) -> None:
+        away = self._status.away
+        try:
+            await opened.store.get(_NOBODY)
+        except SessionStoreUnavailable as error:
+            # At the start there is nothing to hold a failure against.
+            self._failures[name] = self._failures.get(name, 0 if self._looks else _FAILURES) + 1
+            if self._failures[name] >= _FAILURES:
+                if name not in away:
+                    _LOG.error(events.SESSIONS_LOST, store=name, error=str(error))
+                away[name] = str(error)
+        else:
+            self._failures[name] = 0
+            if away.pop(name, None) is not None:
+                _LOG.info(events.SESSIONS_RECOVERED, store=name)
