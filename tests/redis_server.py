@@ -70,7 +70,7 @@ class RedisServer:
         assert not answer.startswith(b"-"), answer
         return answer
 
-    def keys(self) -> list[str]:
+    def names(self) -> list[str]:
         return [line.decode() for line in self.ask("KEYS", "*").split(b"\r\n")[2::2]]
 
     def number(self, *command: str) -> int:

@@ -104,7 +104,7 @@ async def test_every_key_has_the_prefix_and_an_end(opened, redis_server, more):
     await store.put(ONE, 10)
     begin = f"{more.get('prefix', 'authproxy:')}1:"
     lasts = ONE.idle_ends - ONE.created + 60_000
-    found = redis_server.keys()
+    found = redis_server.names()
 
     assert sorted(found) == sorted([f"{begin}e", f"{begin}s:{ONE.key.hex()}", f"{begin}u:web:{ALICE.hex()}"])
     assert all(lasts - 5000 < redis_server.number("PTTL", name) <= lasts for name in found)
@@ -125,7 +125,7 @@ async def test_nothing_is_left_of_who_has_gone(opened, redis_server):
         await store.put(ONE, 10)
         await end()
 
-        assert redis_server.keys() == []
+        assert redis_server.names() == []
 
 
 async def test_what_redis_evicts_is_signed_out_and_never_comes_back(opened, redis_server):
