@@ -11,6 +11,7 @@ umask 077
 
 proxy=/secrets/proxy client=/secrets/client authority=/secrets/authority
 finished=$client/bearer
+proxy_user=10001:10001
 
 # give OWNER FILE...: nobody else may read these.
 give() {
@@ -22,33 +23,43 @@ give() {
 
 first_start() {
   # Whatever a start that was interrupted has left.
-  rm -rf /secrets/*/*
+  find /secrets -mindepth 2 ! -name .gitignore -delete
   authproxy pepper new --out $authority/password > /dev/null
   authproxy keys generate --out /tmp/public --san localhost --san 127.0.0.1 --san ::1 --san proxy \
     --keep-ca $authority/root.pem --ca-password-file $authority/password > /dev/null
   cp /tmp/public/server.pem $proxy/server.pem
   cp /tmp/public/ca.pem $client/ca.pem
-
-  id=10001
-  for service in ${SERVICES:-}; do
-    id=$((id + 1))
-    authproxy keys generate --out "/tmp/$service" --san "$service" --client proxy > /dev/null
-    cp "/tmp/$service/server.pem" "/tmp/$service/ca.pem" "/secrets/$service/"
-    cp "/tmp/$service/proxy.pem" "$proxy/$service-client.pem"
-    cp "/tmp/$service/ca.pem" "$proxy/$service-ca.pem"
-    give "$id:$id" "/secrets/$service/"*
-  done
-
   authproxy pepper new --out $proxy/pepper
   new_token alice > $client/token
-  printf 'Authorization: Bearer %s\n' "$(cat $client/token)" > /tmp/bearer
-  give 10001:10001 $proxy/*
+  give $proxy_user $proxy/*
   # The folder's own owner is whoever has started this, and is the client.
-  give "$(stat -c %u:%g /secrets)" $client/*
+  you=$(stat -c %u:%g /secrets)
+  printf 'Authorization: Bearer %s\n' "$(cat $client/token)" > $finished.new
+  give "$you" $client/*
   chmod 0444 $client/ca.pem
-  give "$(stat -c %u:%g /secrets)" /tmp/bearer
-  cp -p /tmp/bearer $finished
+  mv $finished.new $finished
   echo "made: the token of alice is in secrets/client/token, and whom to trust in secrets/client/ca.pem"
+}
+
+# service NAME OWNER: keys for one service behind the proxy, under an authority that vouches for it alone.
+service() {
+  if [ -e "/secrets/$1/server.pem" ]; then return; fi
+  rm -rf "/tmp/$1"
+  authproxy keys generate --out "/tmp/$1" --san "$1" --client proxy > /dev/null
+  cp "/tmp/$1/proxy.pem" "$proxy/$1-client.pem"
+  cp "/tmp/$1/ca.pem" "$proxy/$1-ca.pem"
+  cp "/tmp/$1/ca.pem" "/secrets/$1/ca.pem"
+  if [ "$1" = redis ]; then
+    rm -f $proxy/redis.password
+    authproxy pepper new --out $proxy/redis.password > /dev/null
+    printf 'requirepass "%s"\n' "$(cat $proxy/redis.password)" > /secrets/redis/password.conf
+    give "$2" /secrets/redis/password.conf
+  fi
+  give $proxy_user "$proxy/$1"*
+  give "$2" "/tmp/$1/server.pem" "/secrets/$1/ca.pem"
+  # Last, since it says that the rest is there.
+  cp -p "/tmp/$1/server.pem" "/secrets/$1/server.pem"
+  echo "made: keys for $1"
 }
 
 new_token() {
@@ -60,13 +71,24 @@ new_token() {
 renew() {
   cp -p $proxy/server.pem $proxy/.renewed.pem
   authproxy keys renew $proxy/.renewed.pem --keep-ca $authority/root.pem --ca-password-file $authority/password
-  give 10001:10001 $proxy/.renewed.pem
+  give $proxy_user $proxy/.renewed.pem
   mv -f $proxy/.renewed.pem $proxy/server.pem
 }
 
 case ${1:-} in
-  '') if [ -e "$finished" ]; then echo 'all there'; else first_start; fi ;;
+  '')
+    if [ ! -e "$finished" ]; then first_start; fi
+    for name in ${SERVICES:-}; do
+      case $name in
+        redis) service redis 999:999 ;;    # the user of the image
+        *) service "$name" 10002:10002 ;;
+      esac
+    done
+    ;;
   renew) renew ;;
   token) new_token "${2:?say whose: token NAME}" ;;
-  *) echo "keys.sh: '$1' is not known; say renew, or token NAME, or nothing" >&2; exit 2 ;;
+  *)
+    echo "keys.sh: '$1' is not known; say renew, or token NAME, or nothing" >&2
+    exit 2
+    ;;
 esac

@@ -6,11 +6,12 @@ import os
 import shutil
 import ssl
 import subprocess
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.deploy.box import DOCKER
@@ -160,7 +161,7 @@ class Composed:
 @contextmanager
 def composed(program: str, folder: Path, name: str, *files: str) -> Iterator[Composed]:
     """Start the shipped `files` from a copy in `folder`, and take everything away at the end."""
-    shutil.copytree(DEPLOY, folder, ignore=_nothing_made)
+    shutil.copytree(DEPLOY, folder, ignore=nothing_made)
     house = Composed(program=program, folder=folder, files=files, name=name)
     try:
         house.up()
@@ -169,8 +170,59 @@ def composed(program: str, folder: Path, name: str, *files: str) -> Iterator[Com
         house.compose("down", "--volumes", "--timeout", "2", check=False)
 
 
-def _nothing_made(directory: str, names: list[str]) -> list[str]:
-    # What somebody has made by following the README stays where it is.
+class Load:
+    """Requests without a pause, on new connections and on kept ones, until it is stopped."""
+
+    def __init__(self, house: Composed) -> None:
+        self.clients = [house.client() for _ in range(4)]
+        self.bearer = house.bearer
+        self.stopped = threading.Event()
+        self.failed: list[str] = []
+        self.parted: list[str] = []
+        """Kept connections that were closed between two requests, just as the next was on its way."""
+        self.answered = 0
+        self.threads = [
+            threading.Thread(target=self.run, args=(client, kept))
+            for client, kept in zip(self.clients, (True, False) * 2, strict=True)
+        ]
+
+    def run(self, client: Client, kept: bool) -> None:
+        """Ask until it is stopped, on one connection or on a new one each time."""
+        connection: http.client.HTTPSConnection | None = None
+        while not self.stopped.is_set():
+            used = connection is not None
+            try:
+                connection = connection or client.connect()
+                answer = client.ask_on(connection, "/load", headers={"Authorization": self.bearer})
+            except (OSError, http.client.HTTPException) as error:
+                # No answer at all on a connection that was used before: every client asks once more then (RFC 9112, 9.3.1).
+                (self.parted if used and isinstance(error, ConnectionError) else self.failed).append(repr(error))
+                if connection is not None:
+                    connection.close()
+                connection = None
+                continue
+            if answer.status != 200:
+                self.failed.append(f"{answer.status} {answer.text}")
+            self.answered += 1
+            if answer.headers.get("Connection") == "close" or not kept:
+                connection.close()
+                connection = None
+        if connection is not None:
+            connection.close()
+
+    def __enter__(self) -> Self:
+        for thread in self.threads:
+            thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stopped.set()
+        for thread in self.threads:
+            thread.join()
+
+
+def nothing_made(directory: str, names: list[str]) -> list[str]:
+    """Return what `copytree` shall leave out: what somebody has made here by following the README."""
     return [name for name in names if name != ".gitignore"] if Path(directory).parent.name == "secrets" else []
 
 

@@ -1,0 +1,115 @@
+"""What deploy/compose.redis.yaml promises: either proxy may go, and everybody stays signed in."""
+
+import pytest
+
+from tests.deploy.composed import PAGE, Load, composed, until
+
+pytestmark = pytest.mark.timeout(120)
+PROXIES = ("proxy-a", "proxy-b")
+
+
+@pytest.fixture(scope="module")
+def house(docker, tool, tmp_path_factory):
+    """One installation for all tests here; each leaves it running."""
+    folder = tmp_path_factory.mktemp("compose-redis") / "deploy"
+    with composed(tool("docker-compose"), folder, "authproxy-redis-test", "compose.redis.yaml") as running:
+        yield running
+
+
+@pytest.fixture
+def signed_in(house):
+    """Somebody whose browser is signed in."""
+    browser = house.client()
+    assert browser.sign_in(house.user_id(), house.token).status == 303
+    return browser
+
+
+def answered_by(house, since):
+    """The proxies that have written a line for a request to `path` since then."""
+    return {name for name in PROXIES if since in house.compose("logs", "--no-color", name).stdout}
+
+
+def test_both_proxies_answer(house, signed_in):
+    """Connections go to one and the other, and who signed in at one is known at both."""
+    answers = [signed_in.ask("/round", **PAGE).status for _ in range(8)]
+
+    assert set(answers) == {200}
+    assert answered_by(house, '"/round"') == set(PROXIES)
+
+
+def test_the_client_is_known_behind_the_balancer(house):
+    """The service is told the client's address, not the balancer's."""
+    seen = house.client().ask("/who", Authorization=house.bearer).seen["headers"]
+    networks = house.state("balancer")["NetworkSettings"]["Networks"]
+
+    assert seen["X-Forwarded-For"] not in {network["IPAddress"] for network in networks.values()}
+    assert seen["X-Forwarded-For"] == networks["authproxy-redis-test_outside"]["Gateway"]
+
+
+@pytest.mark.parametrize("lost", PROXIES)
+def test_the_loss_of_a_proxy_signs_nobody_out(house, signed_in, lost):
+    """One is killed without a word: whoever connects next is answered by the other, signed in as before."""
+    house.compose("kill", "-s", "KILL", lost)
+    try:
+        alone = [signed_in.ask("/alone", **PAGE) for _ in range(6)]
+        again = house.client()
+        newcomer = again.sign_in(house.user_id(), house.token)
+    finally:
+        house.up()
+
+    assert {answer.status for answer in alone} == {200}
+    assert all("<h1>Hello alice</h1>" in answer.text for answer in alone)
+    assert newcomer.status == 303
+
+
+def test_a_proxy_that_is_stopped_takes_leave(house, signed_in):
+    """It drains while the balancer sends newcomers to the other: no request fails, and it exits 0.
+
+    A kept connection may be closed just as its next request is on its way; then the client asks once more.
+    """
+    with Load(house) as load:
+        until(lambda: load.answered > 50, "load")
+        house.compose("stop", "proxy-a")
+        seen = load.answered
+        until(lambda: load.answered > seen + 50, "load after it")
+    state = house.state("proxy-a")["State"]
+    still = signed_in.ask("/still", **PAGE).status
+    house.up()
+
+    assert load.failed == []
+    assert len(load.parted) <= 2
+    assert (state["Status"], state["ExitCode"]) == ("exited", 0)
+    assert still == 200
+
+
+def test_sessions_outlive_redis(house, signed_in):
+    """A restart of Redis signs nobody out: what it holds is on its volume."""
+    house.compose("restart", "redis")
+
+    until(lambda: signed_in.ask("/back", **PAGE).status == 200, "sessions are back")
+
+
+def test_redis_speaks_tls_with_a_password_to_the_proxies_alone(house):
+    """It has no port, asks for its password, and does not answer in clear."""
+    redis = house.state("redis")
+    reached = house.compose(
+        *("exec", "-T", "redis", "redis-cli", "--tls", "--cacert", "/run/secrets/redis/ca.pem", "-h", "redis", "dbsize")
+    )
+    plain = house.compose("exec", "-T", "redis", "redis-cli", "-h", "redis", "ping", check=False)
+
+    assert redis["HostConfig"]["PortBindings"] in ({}, None)
+    assert set(redis["NetworkSettings"]["Networks"]) == {"authproxy-redis-test_store"}
+    assert "NOAUTH" in reached.stdout
+    assert "PONG" not in plain.stdout
+
+
+@pytest.mark.parametrize("service", [*PROXIES, "redis", "balancer", "legacy"])
+def test_a_container_may_do_nothing_more_than_it_must(house, service):
+    """None is root, none has a capability or can gain one, and no root can be written to."""
+    state = house.state(service)
+    status = house.compose("exec", "-T", service, "cat", "/proc/1/status").stdout
+    facts = {line.split(":")[0]: line.split(":")[1].split()[0] for line in status.splitlines() if ":\t" in line}
+
+    assert facts["Uid"] != "0"
+    assert (facts["CapEff"], facts["CapBnd"], facts["NoNewPrivs"]) == ("0" * 16, "0" * 16, "1")
+    assert state["HostConfig"]["ReadonlyRootfs"] is True
