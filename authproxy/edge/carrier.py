@@ -1,11 +1,10 @@
 """A client connection's life: made, written to, timed out, drained, lost; and what its exchange asks of it.
 
-It is an aiohttp `RequestHandler`, since aiohttp answers the proxy's own pages. What is proxied never reaches aiohttp:
-`connection.ClientConnection` reads, decides and forwards in `data_received`, with no task and no second parse.
-Requests of both sorts may alternate on one connection.
+aiohttp answers the proxy's own pages, so this is an aiohttp `RequestHandler`, made whole by the first of them
+(`handler.LateHandler`). What is proxied never reaches aiohttp: `connection.ClientConnection` reads, decides and forwards
+in `data_received`, with no task and no second parse. Requests of both sorts may alternate on one connection.
 
-Why a subclass: aiohttp's connection costs per connection (a task and a timer), not per request, and a `web.Server`
-handing out this class keeps its whole stack of handlers and responses for the own pages.
+Why a subclass: a `web.Server` handing out this class keeps its whole stack of handlers and responses for the own pages.
 """
 
 import asyncio
@@ -13,13 +12,13 @@ from abc import abstractmethod
 from typing import TYPE_CHECKING, Final, cast
 
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 from typing_extensions import override
 
 from authproxy.core.peer import Peer
 from authproxy.door.peer import peer_of
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts
+from authproxy.edge.handler import LateHandler
 from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin, origin_of
 from authproxy.edge.own_answer import send_refusal, unrouted_facts
@@ -37,11 +36,12 @@ if TYPE_CHECKING:
 
 # How long a connection may take to close in good order before it is cut.
 _CLOSING: Final = 5.0
-# aiohttp's own keep-alive timer is not ours to wait for.
-_FOREVER: Final = 10.0**9
+# Until the connection is made.
+_NOBODY: Final = Peer(address="", port=0, local_port=0)
+_NOWHERE: Final[Origin] = origin_of(_NOBODY)
 
 
-class Carrier(RequestHandler):
+class Carrier(LateHandler):
     """The client of an `Exchange` or `Tunnel`; how requests are read is the subclass's business."""
 
     __slots__ = (
@@ -53,22 +53,14 @@ class Carrier(RequestHandler):
     def __init__(
         self, server: "EdgeServer", services: Services, listener: str, loop: asyncio.AbstractEventLoop
     ) -> None:
-        # No access log is how aiohttp itself spells it; its annotation does not.
-        super().__init__(
-            server,
-            loop=loop,
-            keepalive_timeout=_FOREVER,
-            access_log=None,  # type: ignore[arg-type]
-            auto_decompress=False,
-            lingering_time=0,
-        )
+        super().__init__(server, loop)
         self._services = services
         self._listener_name = listener
         self._runtime: Runtime | None = None
         """The one that `_current` is of."""
         self._current: Listener | None = None
-        self._peer = Peer(address="", port=0, local_port=0)
-        self._origin: Origin = origin_of(self._peer)
+        self._peer = _NOBODY
+        self._origin = _NOWHERE
         self._phase = HEAD
         self._buffer = b""
         self._is_paused = False
@@ -92,15 +84,9 @@ class Carrier(RequestHandler):
         self.line.set_deadline(listener.times.head)
 
     def begin_pages(self) -> None:
-        """Begin aiohttp's half of this connection, a task and a timer, which most connections never need."""
+        """Begin aiohttp's half of this connection, which most connections never need."""
         if self.transport is None and self.line.transport is not None:
-            super().connection_made(self.line.transport)
-
-    @override
-    async def start(self) -> None:
-        """Wait for requests of own pages, unless the client had gone before this began."""
-        if self.transport is not None:
-            await super().start()
+            self.begin_handler(self.line.transport, is_paused=self._is_paused)
 
     @override
     def connection_lost(self, exc: BaseException | None) -> None:
