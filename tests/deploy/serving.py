@@ -1,6 +1,8 @@
 """A real proxy of a shipped configuration, and a client of it."""
 
+import base64
 import contextlib
+import hashlib
 import http.client
 import json
 import os
@@ -12,6 +14,7 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
+from email.message import Message
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any, Self
@@ -117,20 +120,39 @@ class Serving:
         return self.process.wait(20)
 
 
+def accept(key: str) -> str:
+    """Return what a server answers to this Sec-WebSocket-Key (RFC 6455, 4.2.2)."""
+    return base64.b64encode(hashlib.sha1(f"{key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11".encode()).digest()).decode()
+
+
 class Behind:
-    """The service behind, in plain HTTP on loopback; `asked` is what came through."""
+    """The service behind, in plain HTTP on loopback; `asked` is what came through, names in any case."""
 
     def __init__(self) -> None:
-        asked: list[dict[str, str]] = []
+        asked: list[Message] = []
 
         class Handler(BaseHTTPRequestHandler):
             protocol_version = "HTTP/1.1"
 
             def do_GET(self) -> None:
-                asked.append(dict(self.headers.items()))
+                asked.append(self.headers)
+                if "Upgrade" in self.headers:
+                    self._echo()
+                    return
                 self.send_response(200)
                 self.send_header("Content-Length", "0")
                 self.end_headers()
+
+            def _echo(self) -> None:
+                """Change to bytes that come back as they are."""
+                self.send_response(101)
+                self.send_header("Connection", "Upgrade")
+                self.send_header("Upgrade", self.headers["Upgrade"])
+                self.send_header("Sec-WebSocket-Accept", accept(self.headers["Sec-WebSocket-Key"]))
+                self.end_headers()
+                self.close_connection = True
+                while data := self.connection.recv(100):
+                    self.connection.sendall(data)
 
             @override
             def log_message(self, *_: object) -> None:
