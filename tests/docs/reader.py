@@ -4,7 +4,7 @@ How a page tells what is to be done:
 
 - a block with a title that is no terminal and not `prints` is a file of that name;
 - a block of `sh` is typed, one command after another; a comment behind a command (two blanks and `#`) that begins with three
-  digits is the status of the HTTP answer, `exits 78` is an exit code, and anything else is for people;
+  digits is the status of the HTTP answer, `exits 78` (or `exits 52 or 56`) an exit code, and anything else is for people;
 - with a title that begins with `another terminal` it goes on until the page ends; `cd` at the end of a command is followed;
 - a block titled `prints` is what the last block printed: each line, where `...` stands for anything.
 
@@ -19,7 +19,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Final
 
@@ -111,8 +111,8 @@ class Reader:
             time.sleep(0.1)
             done = self._run(command)
         told = f"$ {command}\n{done.stdout}{done.stderr}[exit code {done.returncode}]"
-        wanted = re.match(r"exits (\d+)", comment)
-        assert done.returncode == (int(wanted[1]) if wanted else 0), told
+        wanted = re.match(r"exits (\d+)(?: or (\d+))?", comment)
+        assert done.returncode in ({int(one) for one in wanted.groups() if one} if wanted else {0}), told
         if there := re.search(r"(?:^|&& )cd (\S+)$", command):
             self._folder = (self._folder / there[1]).resolve()
         if status := re.match(r"(\d{3})\b", comment):
@@ -140,12 +140,16 @@ class Reader:
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
         self._terminals.append((command, process, said))
-        ports = [int(port) for port in self._ports.values() if re.search(rf"\b{port}\b", command)]
-        self._wait(process, said, "proxy.started" if command.startswith("authproxy run") else "lets us in", ports)
+        if command.startswith("authproxy"):
+            self._wait(process, said, "proxy.started" if command.startswith("authproxy run") else "lets us in")
+        else:
+            ports = [int(port) for port in self._ports.values() if re.search(rf"\b{port}\b", command)]
+            self._wait(process, said, ports=ports)
 
-    def _wait(self, process: "subprocess.Popen[bytes]", said: Path, word: str, ports: list[int]) -> None:
+    def _wait(self, process: "subprocess.Popen[bytes]", said: Path, word: str = "", ports: Sequence[int] = ()) -> None:
+        """Wait until it has said `word`, or somebody listens on its ports."""
         end = time.monotonic() + _PATIENCE
-        while word not in said.read_text() and not (ports and all(map(_is_open, ports))):
+        while not (word in said.read_text() if word else ports and all(map(_is_open, ports))):
             assert process.poll() is None, said.read_text()
             assert time.monotonic() < end, said.read_text()
             time.sleep(0.02)
