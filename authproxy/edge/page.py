@@ -13,6 +13,7 @@ from authproxy.http1.lines import value_of
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Runtime
 
+_READ: Final = frozenset({b"GET", b"HEAD"})
 _HTML: Final = files("authproxy.edge") / "html"
 TEXTS: Final = {name: (_HTML / name).read_text("utf-8") for name in FILES}
 """The built-in templates, style and script, by name."""
@@ -30,15 +31,25 @@ def field_of(head: RequestHead, name: bytes) -> bytes | None:
 
 
 def wants_page(head: RequestHead) -> bool:
-    """Tell whether a person's browser asks: a GET or HEAD that wants HTML."""
-    return head.method in {b"GET", b"HEAD"} and prefers_html(field_of(head, b"accept") or b"")
+    """Tell whether a person sees the answer: a GET or HEAD that wants HTML, or a form that a browser has sent."""
+    if not prefers_html(field_of(head, b"accept") or b""):
+        return False
+    return head.method in _READ or is_submission(head)
+
+
+def is_submission(head: RequestHead) -> bool:
+    """Tell whether a browser has sent a form, and puts what comes back in the page's place."""
+    is_told = head.method == b"POST" and field_of(head, b"sec-fetch-mode") == b"navigate"
+    return is_told and prefers_html(field_of(head, b"accept") or b"")
 
 
 def is_navigation(head: RequestHead) -> bool:
     """Tell whether a browser is on its way to a page, so that it may be led to a login.
 
-    A `fetch` or an image could make nothing of a form. Sec-Fetch-Mode says so where there is one; browsers without it are told by what they accept.
+    A `fetch`, an image or a WebSocket could make nothing of a form. Sec-Fetch-Mode says so where there is one; browsers without it are told by what they accept.
     """
+    if head.method not in _READ or head.upgrade is not None:
+        return False
     return wants_page(head) and field_of(head, b"sec-fetch-mode") in {None, b"navigate"}
 
 

@@ -192,6 +192,8 @@ def refusal_bytes(  # noqa: PLR0913  # all that an answer depends on
     if refusal.body is not None:
         lines, body = b"Content-Length: %d\r\n" % len(refusal.body), refusal.body
     elif page is not None and wants_page(head):
+        # Trying again would be a GET: it is no offer to whoever has sent a form.
+        page = replace(page, may_pass=page.may_pass and head.method != b"POST")
         lines, body = pages.refused_page.lines, pages.refused(page, request_id.decode("ascii"))
         lines += b"Content-Length: %d\r\n" % len(body)
     else:

@@ -4,6 +4,7 @@ A token outranks the cookie, and a bad one never falls back to it; a cookie outr
 """
 
 from contextlib import suppress
+from dataclasses import replace
 from datetime import datetime
 from typing import NamedTuple
 
@@ -12,11 +13,12 @@ from authproxy.core.bearer import offers_token
 from authproxy.core.cookie import UNFIT, clear_line, read_session_id, set_line
 from authproxy.core.decision import Allow, Deny, Reason
 from authproxy.core.origin import SAFE_METHODS, may_act
+from authproxy.core.pages import SignInProblem
 from authproxy.core.record import TokenRecord
 from authproxy.core.redirect import login_location
 from authproxy.core.session import Session, SessionMatch, SessionReason, judge, milliseconds, store_keys
 from authproxy.edge.facts import Facts
-from authproxy.edge.page import field_of, is_navigation
+from authproxy.edge.page import field_of, is_navigation, is_submission, pages_of
 from authproxy.edge.refusal import Refusal
 from authproxy.errors import CatalogUnavailable, SessionStoreUnavailable
 from authproxy.http1.request import RequestHead
@@ -150,7 +152,8 @@ def refuse_visitor(means: SessionMeans, facts: Facts, deny: Deny, refusal: Refus
         lines += clear_line(means.cookie)
     head = facts.request
     if deny.presented or not is_navigation(head):
-        return refusal.plus(lines)
+        told = refusal.plus(lines)
+        return told if deny.presented or not is_submission(head) else _with_form(means, facts, deny, told)
     location = login_location(means.login.path, head.target, means.login.own)
     return Refusal(
         status=302,
@@ -159,6 +162,17 @@ def refuse_visitor(means: SessionMeans, facts: Facts, deny: Deny, refusal: Refus
         lines=b"Location: %b\r\n" % location + lines,
         user=refusal.user,
     )
+
+
+def _with_form(means: SessionMeans, facts: Facts, deny: Deny, refusal: Refusal) -> Refusal:
+    """Return a 401 that shows a person who has sent a form the way back in.
+
+    It leads nowhere afterwards: a GET of where the form went need not be a page.
+    """
+    pages = pages_of(facts.runtime)
+    problem = SignInProblem.ENDED if isinstance(deny.reason, SessionReason) else SignInProblem.NONE
+    body = pages.sign_in(title=means.login.title, action=means.login.path, problem=problem)
+    return replace(refusal.plus(pages.sign_in_page.lines), body=body)
 
 
 def refuse_origin(route: Route, facts: Facts) -> Refusal | None:

@@ -181,7 +181,12 @@ BROWSER = b"Accept: text/html,application/xhtml+xml,*/*;q=0.8"
         (b"GET", [BROWSER], True, True),
         (b"HEAD", [BROWSER], True, True),
         (b"POST", [BROWSER], False, False),
+        (b"POST", [BROWSER, b"Sec-Fetch-Mode: navigate"], True, False),
+        (b"POST", [BROWSER, b"Sec-Fetch-Mode: cors"], False, False),
+        (b"POST", [b"Accept: */*", b"Sec-Fetch-Mode: navigate"], False, False),
+        (b"PUT", [BROWSER, b"Sec-Fetch-Mode: navigate"], False, False),
         (b"OPTIONS", [BROWSER], False, False),
+        (b"GET", [BROWSER, b"Connection: Upgrade", b"Upgrade: websocket"], True, False),
         (b"GET", [], False, False),
         (b"GET", [b"Accept: */*"], False, False),
         (b"GET", [b"Accept: application/json, text/html"], True, True),
@@ -195,7 +200,7 @@ BROWSER = b"Accept: text/html,application/xhtml+xml,*/*;q=0.8"
     ],
 )
 def test_a_page_is_for_browsers_and_a_redirect_for_their_navigation(start, lines, page, navigation):
-    """A `fetch` that takes HTML gets a page at most, never a form in place of its answer."""
+    """A `fetch` that takes HTML gets a page at most, never a form in place of its answer; a form that was sent, too."""
     asked = head(*lines, start=start + b" / HTTP/1.1")
 
     assert wants_page(asked) is page

@@ -269,6 +269,32 @@ async def test_only_a_browser_on_its_way_is_led_to_the_login(lines, start, statu
     assert b"Vary: Cookie\r\n" in refusal.lines
 
 
+async def test_who_sends_a_form_too_late_is_told_how_to_go_on():
+    """401 as ever, with the form to sign in; a program's POST, or a bad token, gets what it always got."""
+    form = (*BROWSER, b"Content-Length: 3")
+    start = b"POST /x?y=1 HTTP/1.1"
+    ended = await outcome(asked(*form, COOKIE, store=MemorySessions(), start=start))
+    never = await outcome(asked(*form, store=MemorySessions(), start=start))
+    token = await outcome(asked(*form, WRONG, store=MemorySessions(), start=start))
+    script = await outcome(asked(b"Accept: text/html", b"Sec-Fetch-Mode: cors", store=MemorySessions(), start=start))
+
+    for refusal, says in (
+        (ended, b"Your session has ended."),
+        (never, b'<p class="problem" id="problem" role="alert"></p>'),
+    ):
+        assert isinstance(refusal, Refusal)
+        assert refusal.status == 401
+        assert refusal.body is not None
+        assert says in refusal.body
+        assert b'action="/auth/login"' in refusal.body
+        assert b'name="next" value=""' in refusal.body
+        assert b"Content-Security-Policy: default-src 'none'" in refusal.lines
+        assert b"WWW-Authenticate: Bearer" in refusal.lines
+    for refusal in (token, script):
+        assert isinstance(refusal, Refusal)
+        assert (refusal.status, refusal.body) == (401, None)
+
+
 async def test_a_token_outranks_the_cookie():
     """A good one decides, and a bad one never falls back to a good session."""
     store = MemorySessions()
