@@ -2,6 +2,8 @@
 
 from typing import Final
 
+from typing_extensions import override
+
 from authproxy.core.login import MAX_BODY
 from authproxy.edge.facts import Facts
 from authproxy.edge.login import answer_place
@@ -56,6 +58,16 @@ class Reception(Watched):
             self._body = None
             self._buffer = rest
             self._answer(facts)
+
+    @override
+    def on_deadline(self) -> None:
+        """Refuse a form that does not end, however it dribbles: no session comes of a part of one."""
+        facts = self._facts
+        if self._phase is Phase.FORM and facts is not None and self.line.is_open:
+            self._form = b""
+            self.refuse(facts, Refusal(status=408, reason="body-timeout", close=True))
+        else:
+            super().on_deadline()
 
     def _answer(self, facts: Facts) -> None:
         self._phase = BUSY
