@@ -47,7 +47,7 @@ test: lint docs ## Lint, build the site of docs/, then run every test
 
 deploy-test: $(READY) $(CHECKERS)/.ready $(CHECKERS)/bin/kubectl ## Run what is shipped to deploy with (DEPLOY='-k compose' passes options on)
 	@echo 'what is shipped to deploy with'
-	@$(BIN)/python -m tests.deploy.box $(PYTEST) -m deploy tests/deploy $(DEPLOY)
+	@$(BIN)/python -m tests.deploy.box $(PYTEST) -n $(WORKERS) --dist loadfile -m deploy tests/deploy $(DEPLOY)
 
 soak: $(READY) ## Keep the long promises: 100 reloads in 30 s under load, 1 GiB streams
 	@AUTHPROXY_LONG=1 $(PYTEST) tests/promises/test_reload.py tests/promises/test_streams.py

@@ -169,6 +169,7 @@ def make_images(tar: Path | None) -> None:
         docker("build", "--network", "host", *(word for tag in STAND_INS for word in ("--tag", tag)), stand_ins())
     docker("build", "--network", "host", "--tag", IMAGE, ROOT)
     docker("image", "prune", "--force")
+    docker("builder", "prune", "--force", "--keep-storage", "3GB")
     sizes = [int(docker("image", "inspect", "--format", "{{.Size}}", image)) for image in (IMAGE, BASE)]
     say(f"size: {sizes[0] / 1e6:.0f} MB, of which the base {sizes[1] / 1e6:.0f} MB")
 
@@ -188,7 +189,8 @@ def run(command: Sequence[str]) -> int:
     state = cache()
     # One at a time: they would share the engine's data.
     with (state / "lock").open("w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
+        with timed("waited for others who do this"):
+            fcntl.flock(lock, fcntl.LOCK_EX)
         with timed("base image"):
             tar = base_tar(state)
         with timed("images"), engine(state, reaches_registries=True):

@@ -4,6 +4,7 @@ import http.client
 import json
 import os
 import shutil
+import socket
 import ssl
 import subprocess
 import threading
@@ -17,8 +18,8 @@ from urllib.parse import urlencode
 from tests.deploy.box import DOCKER
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PORT = 18443
 PATIENCE = 90
+STRANGER = 1000
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 
 
@@ -42,6 +43,7 @@ class Client:
     """Who uses it, over a connection of its own for each request."""
 
     authority: Path
+    port: int
     cookies: dict[str, str] = field(default_factory=dict)
     shown: set[bytes] = field(default_factory=set)
     """Every certificate that was shown to it."""
@@ -49,7 +51,7 @@ class Client:
     def connect(self, timeout: float = 10) -> http.client.HTTPSConnection:
         """Return a connection on which hands are shaken."""
         context = ssl.create_default_context(cafile=str(self.authority))
-        connection = http.client.HTTPSConnection("localhost", PORT, timeout=timeout, context=context)
+        connection = http.client.HTTPSConnection("localhost", self.port, timeout=timeout, context=context)
         connection.connect()
         assert isinstance(connection.sock, ssl.SSLSocket)
         self.shown.add(connection.sock.getpeercert(binary_form=True) or b"")
@@ -100,6 +102,7 @@ class Composed:
     folder: Path
     files: tuple[str, ...]
     name: str
+    port: int
 
     def compose(self, *words: str, check: bool = True) -> subprocess.CompletedProcess[str]:
         """Run `docker compose words...` for it."""
@@ -107,7 +110,7 @@ class Composed:
         done = subprocess.run(
             [self.program, "-p", self.name, "--progress", "quiet", *files, *words],
             cwd=self.folder,
-            env=os.environ | {"AUTHPROXY_PORT": str(PORT)},
+            env=os.environ | {"AUTHPROXY_PORT": str(self.port)},
             capture_output=True,
             text=True,
             check=False,
@@ -122,7 +125,7 @@ class Composed:
 
     def up(self) -> None:
         """Start what does not run, and return when all is healthy."""
-        self.compose("up", "--detach", "--wait", "--no-build", "--pull", "never")
+        self.compose("up", "--detach", "--wait", "--no-build")
 
     def container(self, service: str) -> str:
         """Return the id of the container of `service`, also of one that has ended."""
@@ -150,7 +153,7 @@ class Composed:
 
     def client(self) -> Client:
         """Return somebody who trusts whom the first start says."""
-        return Client(authority=self.folder / "secrets" / "client" / "ca.pem")
+        return Client(authority=self.folder / "secrets" / "client" / "ca.pem", port=self.port)
 
     def user_id(self) -> str:
         """Return the id of the first user, as the service is told."""
@@ -159,15 +162,36 @@ class Composed:
 
 
 @contextmanager
-def composed(program: str, folder: Path, name: str, *files: str) -> Iterator[Composed]:
-    """Start the shipped `files` from a copy in `folder`, and take everything away at the end."""
-    shutil.copytree(DEPLOY, folder, ignore=nothing_made)
-    house = Composed(program=program, folder=folder, files=files, name=name)
+def composed(program: str, folder: Path, file: str) -> Iterator[Composed]:
+    """Start the shipped `file` from a copy in `folder` that is somebody's, and take everything away at the end."""
+    copy_deploy(folder)
+    name = "authproxy-test-" + file.replace(".", "-")
+    house = Composed(program=program, folder=folder, files=(file,), name=name, port=free_port())
     try:
         house.up()
         yield house
     finally:
         house.compose("down", "--volumes", "--timeout", "2", check=False)
+
+
+def copy_deploy(folder: Path) -> None:
+    """Make `folder` what a stranger has after a clone: theirs, and with no keys made yet."""
+    shutil.copytree(DEPLOY, folder, ignore=_made)
+    if os.geteuid() == 0:
+        for path in (folder, *folder.rglob("*")):
+            os.chown(path, STRANGER, STRANGER)
+
+
+def _made(directory: str, names: list[str]) -> list[str]:
+    # What somebody has made here by following the README stays here.
+    return [name for name in names if name != ".gitignore"] if Path(directory).parent.name == "secrets" else []
+
+
+def free_port() -> int:
+    """Return a port on which nobody listens; each installation has one of its own, since several run at a time."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        port: int = listener.getsockname()[1]
+    return port
 
 
 class Load:
@@ -219,11 +243,6 @@ class Load:
         self.stopped.set()
         for thread in self.threads:
             thread.join()
-
-
-def nothing_made(directory: str, names: list[str]) -> list[str]:
-    """Return what `copytree` shall leave out: what somebody has made here by following the README."""
-    return [name for name in names if name != ".gitignore"] if Path(directory).parent.name == "secrets" else []
 
 
 def until(happened: Callable[[], bool], what: str) -> None:

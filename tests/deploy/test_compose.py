@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.deploy.composed import PAGE, PORT, Load, composed, until
+from tests.deploy.composed import PAGE, STRANGER, Load, composed, until
 
 pytestmark = pytest.mark.timeout(120)
 FORGED = {
@@ -21,9 +21,7 @@ USER = "10001"
 @pytest.fixture(scope="module")
 def house(docker, tool, tmp_path_factory):
     """One installation for all tests here; each leaves it running."""
-    with composed(
-        tool("docker-compose"), tmp_path_factory.mktemp("compose") / "deploy", "authproxy-test", "compose.yaml"
-    ) as running:
+    with composed(tool("docker-compose"), tmp_path_factory.mktemp("compose") / "deploy", "compose.yaml") as running:
         yield running
 
 
@@ -101,8 +99,8 @@ def test_the_service_is_reached_through_the_proxy_alone(house, docker):
     def from_network(network, program):
         return docker("run", "--rm", "--network", network, "--entrypoint", "python", "authproxy:local", "-c", program)
 
-    reached = from_network("authproxy-test_outside", outside)
-    refused = from_network("authproxy-test_inside", inside)
+    reached = from_network(f"{house.name}_outside", outside)
+    refused = from_network(f"{house.name}_inside", inside)
 
     assert legacy["HostConfig"]["PortBindings"] in ({}, None)
     assert reached.returncode != 0
@@ -123,6 +121,14 @@ def test_a_secret_is_for_its_own_user_alone(house):
 
     assert set(seen) == {"legacy-ca.pem", "legacy-client.pem", "pepper", "server.pem", "tokens.yaml"}
     assert {tuple(facts) for facts in seen.values()} == {("0o400", USER)}
+
+
+def test_the_token_belongs_to_who_started_it(house):
+    """Whoever owns the folder can read their token and nobody else can."""
+    client = house.folder / "secrets" / "client"
+    owned = {path.name: (path.stat().st_uid, oct(path.stat().st_mode & 0o777)) for path in client.glob("[a-z]*")}
+
+    assert owned == {"bearer": (STRANGER, "0o400"), "token": (STRANGER, "0o400"), "ca.pem": (STRANGER, "0o444")}
 
 
 def test_starting_again_makes_nothing_anew(house):
@@ -234,4 +240,4 @@ def test_its_port_is_for_this_machine_alone(house):
     """A first try is not an open port for the whole network."""
     (binding,) = house.state("proxy")["HostConfig"]["PortBindings"]["8443/tcp"]
 
-    assert binding == {"HostIp": "127.0.0.1", "HostPort": str(PORT)}
+    assert binding == {"HostIp": "127.0.0.1", "HostPort": str(house.port)}

@@ -2,12 +2,11 @@
 
 import os
 import re
-import shutil
 import subprocess
 
 import pytest
 
-from tests.deploy.composed import DEPLOY, PORT, nothing_made
+from tests.deploy.composed import DEPLOY, copy_deploy, free_port
 
 pytestmark = pytest.mark.timeout(200)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
@@ -27,15 +26,16 @@ exec {program} --progress quiet -p "authproxy-readme-$files" "${{words[@]}}"
 def stranger(docker, tool, tmp_path):
     """Runs lines of a shell in a fresh copy of deploy/, and returns what they printed."""
     folder, programs = tmp_path / "deploy", tmp_path / "bin"
-    shutil.copytree(DEPLOY, folder, ignore=nothing_made)
+    copy_deploy(folder)
+    port = free_port()
     programs.mkdir()
     (programs / "docker").write_text(DOCKER.format(program=tool("docker-compose")))
     (programs / "docker").chmod(0o755)
-    environ = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "AUTHPROXY_PORT": str(PORT)}
+    environ = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "AUTHPROXY_PORT": str(port)}
 
     def run(lines):
         done = subprocess.run(
-            ["bash", "-euo", "pipefail", "-c", lines.replace("localhost:8443", f"localhost:{PORT}")],
+            ["bash", "-euo", "pipefail", "-c", lines.replace("localhost:8443", f"localhost:{port}")],
             cwd=folder, env=environ, stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
         )  # fmt: skip
         assert done.returncode == 0, f"{lines}\n{done.stdout}\n{done.stderr}"
