@@ -72,7 +72,7 @@ class ProxyCollector(Collector):
         yield from endpoint_families(stats, runtime)
         yield from door_families(stats, source.caps, len(source.services.connections))
         yield from tunnel_families(stats)
-        yield from session_families(stats)
+        yield from session_families(stats, source.status.away)
         yield from self._reloads()
         yield from self._process()
 

@@ -297,6 +297,13 @@ def test_handshakes_are_told_by_what_came_of_them(value):
     assert value("authproxy_connections_revoked_total", listener="public", reason="certificate-refused") == 1
 
 
+def test_a_store_that_is_away_is_told(source, value):
+    """By its name, as `/readyz` tells it."""
+    assert value("authproxy_session_store_away", store="browser") == 0
+    source.status.away["browser"] = "nobody listens"
+    assert value("authproxy_session_store_away", store="browser") == 1
+
+
 def test_limits_stand_beside_what_they_bound(value):
     """So that an alert can come before the limit does."""
     assert value("authproxy_connections_limit") == 100
