@@ -82,7 +82,11 @@ async def fetch_visitor(zone: Zone, means: SessionMeans, visitor: Visitor, now: 
         return _deny(matched, session)
     if matched.refresh is None:
         return _allow(zone, matched, record)
-    touched = await means.store.touch(session.key, matched.refresh)
+    try:
+        touched = await means.store.touch(session.key, matched.refresh)
+    except SessionStoreUnavailable:
+        # It can be read, not written: what is good is good until its end, which is put off another time.
+        return _allow(zone, matched, record)
     if touched is None:
         # Signed out meanwhile.
         return _deny(SessionReason.UNKNOWN, session)

@@ -207,6 +207,24 @@ async def test_what_has_ended_is_refused_and_the_cookie_taken_away(store, ago, r
     assert means_in(request).stats.ended == {reason: 1}
 
 
+async def test_a_store_that_takes_no_writes_signs_nobody_out():
+    """What is good passes until its end, with nothing told to the browser that the store does not know."""
+
+    class ReadOnly(Far):  # type: ignore[misc]  # a store whose lock somebody else holds
+        @override
+        async def touch(self, key: bytes, idle_ends: int) -> Session | None:
+            raise SessionStoreUnavailable("locked")
+
+    store = ReadOnly()
+    made = signed_in(store, ago=HOUR * 3 / 4)
+    request = asked(COOKIE, store=store, users=Users(RECORD, RECORD))
+
+    assert await outcome(request) is None
+    assert lines_of(request) == b""
+    assert store._sessions[made.key] == made
+    assert means_in(request).stats.refreshes == 0
+
+
 async def test_what_has_ended_is_refused_though_it_cannot_be_removed():
     """A store that takes no writes gives nobody more than he is due."""
 
