@@ -230,6 +230,25 @@ async def test_who_idles_past_half_of_the_time_is_given_all_of_it_again(house, b
         assert COOKIE not in await tab.cookies()
 
 
+async def test_who_sends_a_form_too_late_signs_in_on_the_spot(house, browser):
+    """The login stands where the answer would, loads nothing that its policy forbids, and works."""
+    house.start()
+
+    async with opened(browser) as tab:
+        await go_to_work(tab, house)
+        await tab.set_cookie(f"https://localhost:{house.port}", COOKIE, "A" * 43)
+        await tab.js(
+            "document.body.append(Object.assign(document.createElement('form'), {id: 'late', method: 'post', action: '/save'}));"
+            "document.getElementById('late').submit()"
+        )
+        await tab.until("document.getElementById('problem').innerText.startsWith('Your session has ended')")
+        assert await tab.js("location.pathname") == "/save"
+        assert await tab.js("getComputedStyle(document.querySelector('main')).maxWidth") != "none"
+        await sign_in(tab, house.user)
+        await tab.until("location.pathname === '/'")
+        assert [told for told in tab.complaints if "401" not in told] == []
+
+
 async def test_zones_of_one_host_do_not_see_each_others_sessions(house, browser):
     """Each has a cookie and people of its own; neither a cookie that is copied nor signing out crosses over."""
     own, house._pepper = house._pepper, secrets.token_bytes(32)
