@@ -9,12 +9,13 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from pathlib import Path
 from threading import Lock
+from time import monotonic
 from typing import Final, TypeVar, final
 
 from authproxy.errors import MaterialError, SessionStoreUnavailable
 
 # How long to wait for somebody else's write: below the deadline of those who ask, so that they are told why.
-_LOCKED_SECONDS: Final = 0.2
+_LOCKED_SECONDS: Final = 0.18
 _OTHERS: Final = 0o007
 _MODE: Final = 0o600
 _MAGIC: Final = b"SQLite format 3\0"
@@ -96,6 +97,8 @@ class Lane:
         self._path: Final = path
         self._thread: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         self._base: sqlite3.Connection | None = None
+        self._failed = 0.0
+        """When a question failed last; monotonic."""
 
     async def run(self, task: Callable[[sqlite3.Connection], R]) -> R:
         """Return what `task` returns, run in the thread; a transaction that it left open is rolled back.
@@ -104,11 +107,14 @@ class Lane:
             SessionStoreUnavailable: The database is locked, damaged, away, or closed.
         """
         try:
-            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, task)
+            return await asyncio.get_running_loop().run_in_executor(self._thread, self._run, task, monotonic())
         except RuntimeError as error:
             raise SessionStoreUnavailable(f"{self._path}: is closed") from error
 
-    def _run(self, task: Callable[[sqlite3.Connection], R]) -> R:
+    def _run(self, task: Callable[[sqlite3.Connection], R], asked: float) -> R:
+        if asked < self._failed:
+            # Who waited while another one waited for a lock in vain would only wait as long again.
+            raise SessionStoreUnavailable(f"{self._path}: failed for those who asked before, a moment ago")
         try:
             base = self._base = self._base or self._connect()
             try:
@@ -119,6 +125,7 @@ class Lane:
         except (sqlite3.Error, MaterialError, OSError) as error:
             # Whatever it was, the next question begins with a new connection: that the file is there again is not told.
             self._disconnect()
+            self._failed = monotonic()
             text = str(error) if isinstance(error, MaterialError) else f"{self._path}: {error}"
             raise SessionStoreUnavailable(text) from error
 

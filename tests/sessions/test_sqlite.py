@@ -7,6 +7,7 @@ import stat
 import subprocess
 import sys
 import time
+from contextlib import closing
 
 import pytest
 
@@ -170,6 +171,21 @@ async def test_checking_makes_nothing(file):
     await checked.aclose()
 
     assert not file.exists()
+
+
+async def test_who_waits_behind_a_lock_is_told_with_who_met_it(file, opened):
+    """Ten changes do not wait for ten times as long, one after the other; when the lock is gone all are made."""
+    store = opened()
+    await store.put(ONE, 10)
+    with closing(sqlite3.connect(file, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        begun = time.monotonic()
+        came = await asyncio.gather(*(store.put(session(number), 20) for number in range(10)), return_exceptions=True)
+        assert time.monotonic() - begun < 1.0
+        assert {type(one) for one in came} == {SessionStoreUnavailable}
+        other.execute("ROLLBACK")
+
+    assert await asyncio.gather(*(store.put(session(number), 20) for number in range(10))) == [0] * 10
 
 
 async def test_a_locked_database_is_told_soon_and_readers_go_on(file, opened):
