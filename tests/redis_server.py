@@ -32,6 +32,8 @@ class RedisServer:
         if tls:
             self._arguments += ["--tls-port", str(self.tls_port), *tls]
         self._process: subprocess.Popen[bytes] | None = None
+        self.password = ""
+        """What the user `default` needs."""
         self.start()
 
     @property
@@ -80,11 +82,10 @@ class RedisServer:
         with socket.socket(socket.AF_UNIX) as wire:
             wire.settimeout(PATIENCE)
             wire.connect(str(self.socket))
-            parts = [
-                b"*%d\r\n" % len(command),
-                *(b"$%d\r\n%b\r\n" % (len(one), one) for one in map(str.encode, command)),
-            ]
-            wire.sendall(b"".join(parts) + b"*1\r\n$4\r\nQUIT\r\n")
+            if self.password:
+                wire.sendall(_packed("AUTH", self.password))
+                assert wire.recv(1 << 16) == b"+OK\r\n"
+            wire.sendall(_packed(*command) + _packed("QUIT"))
             answer = b""
             while piece := wire.recv(1 << 16):
                 answer += piece
@@ -97,3 +98,8 @@ class RedisServer:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+
+def _packed(*command: str) -> bytes:
+    parts = (b"$%d\r\n%b\r\n" % (len(one), one) for one in map(str.encode, command))
+    return b"*%d\r\n" % len(command) + b"".join(parts)
