@@ -14,7 +14,7 @@ from authproxy.edge.record import record
 from authproxy.edge.services import Services
 from authproxy.edge.visitor import goes_on, goes_on_now
 from authproxy.http1.answer import SWITCHING, AnswerHead
-from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
+from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame, ends_in_close
 from authproxy.runtime import Route, Zone
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.interface import Failure
@@ -59,6 +59,9 @@ class Tunnel(Ends):
     def send(self, data: bytes) -> None:
         """Pass bytes of the client on."""
         if self._is_revoked:
+            if ends_in_close(data):
+                # Browsers tell their page only when the connection has gone, which is for the server to do first.
+                self.end("revoked")
             return
         self._facts.received += len(data)
         self._upstream.write(data)

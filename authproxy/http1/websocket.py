@@ -9,6 +9,9 @@ _LENGTH_16: Final = 126
 _LENGTH_64: Final = 127
 _MASKED: Final = 0x80
 _OPCODE_CLOSE: Final = 0x8
+# A masked frame without payload, and the longest payload of a control frame.
+_LEAST: Final = 6
+_LONGEST_CONTROL: Final = 125
 
 GOING_AWAY: Final = 1001
 POLICY_VIOLATION: Final = 1008
@@ -17,6 +20,18 @@ POLICY_VIOLATION: Final = 1008
 def close_frame(code: int) -> bytes:
     """Return an unmasked close frame (server to client) with a status code (RFC 6455, 5.5.1 and 7.4)."""
     return bytes((0x80 | _OPCODE_CLOSE, 2)) + code.to_bytes(2, "big")
+
+
+def ends_in_close(data: bytes) -> bool:
+    """Tell whether what a client sent seems to end in a masked close frame: the answer to ours.
+
+    It may be wrong about bytes from within another frame, so ask only where the connection is to end anyway.
+    """
+    size = len(data)
+    return any(
+        data[start] == 0x80 | _OPCODE_CLOSE and data[start + 1] == _MASKED | (size - start - _LEAST)
+        for start in range(max(0, size - _LEAST - _LONGEST_CONTROL), size - _LEAST + 1)
+    )
 
 
 class FrameTracker:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame
+from authproxy.http1.websocket import GOING_AWAY, POLICY_VIOLATION, FrameTracker, close_frame, ends_in_close
 
 
 def frame(size: int, *, masked: bool, form: int, first: int) -> bytes:
@@ -123,3 +123,20 @@ def test_a_close_frame_is_a_whole_frame():
     tracker.feed(close_frame(GOING_AWAY))
 
     assert tracker.at_boundary
+
+
+@pytest.mark.parametrize("payload", [b"", b"\x03\xf0", b"\x03\xf0" + b"r" * 123])
+@pytest.mark.parametrize("before", [b"", b"\x81\x81\1\2\3\4x", b"z" * 500])
+def test_an_answer_to_a_close_frame_is_seen(payload, before):
+    """Whatever came before it; not when it is cut short, nor when something follows."""
+    frame = bytes((0x88, 0x80 | len(payload))) + b"mask" + payload
+
+    assert ends_in_close(before + frame)
+    assert not ends_in_close(before + frame[:-1])
+    assert not ends_in_close(before + frame + b"x")
+
+
+@pytest.mark.parametrize("data", [b"", b"\x88", b"\x88\x80mas", b"\x88\x02\x03\xf0xx", b"\x89\x80mask", b"hello there"])
+def test_what_is_no_close_frame_of_a_client_is_none(data):
+    """Unmasked, too short, of another kind."""
+    assert not ends_in_close(data)

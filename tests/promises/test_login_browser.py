@@ -18,6 +18,8 @@ from typing_extensions import override
 from tests.promises.chromium import Tab, chromium, opened
 from tests.promises.conftest import Handler
 from tests.promises.test_demo import running as running_demo
+from tests.promises.test_sessions import Browser
+from tests.promises.two import twin_of
 
 pytestmark = [pytest.mark.promise, pytest.mark.timeout(240)]
 
@@ -295,6 +297,40 @@ async def test_zones_of_one_host_do_not_see_each_others_sessions(house, browser)
         await tab.go(f"{origin}/admin")
         assert await tab.js("location.pathname") == "/in"
         assert tab.complaints == []
+
+
+@pytest.mark.parametrize("kind", ["sqlite", "redis"])
+async def test_two_proxies_are_one_to_a_browser(house, browser, request, kind):
+    """Signed in at one, at work at the other; signed out at the first, both have ended, the WebSocket within a second."""
+    if kind == "redis":
+        url = request.getfixturevalue("redis_server").url
+        house.config["sessions"]["browser"] = {"kind": "redis", "url": url}
+    twin = twin_of(house)
+    house.start()
+    twin.start()
+    other = Browser(house)
+    try:
+        async with opened(browser) as tab:
+            await go_to_work(tab, house)
+            await tab.go(f"https://localhost:{twin.port}/report")
+            assert await tab.js("document.title") == "The service"
+            assert await tab.js("save()") == f"200 {house.user.user_id}"
+            assert await tab.until("said[0]") == "hello"
+            assert tab.complaints == []
+
+            other.cookies = {COOKIE: (await tab.cookies())[COOKIE]["value"]}
+            assert (await asyncio.to_thread(other.sign_out)).status == 303
+            ended = time.monotonic()
+            assert await tab.js("closed") == 1008
+            assert time.monotonic() - ended < 1.5
+            await saves(tab, "401 Unauthorized")
+            assert [told for told in tab.complaints if "401" not in told] == []
+            for each in (twin, house):
+                await tab.go(f"https://localhost:{each.port}/report")
+                assert await tab.js("location.pathname") == "/auth/login"
+    finally:
+        other.client.close()
+        twin.aclose()
 
 
 async def test_the_admin_page_of_the_demo_works(browser, tmp_path):
