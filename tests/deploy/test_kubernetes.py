@@ -1,12 +1,16 @@
 """The manifests: clean for their checkers, strict about what pods may do, and a configuration that serves as mounted."""
 
 import base64
+import http.client
 import json
 import os
 import re
 import secrets
+import socket
 import subprocess
 import sys
+import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +19,8 @@ from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.options import parse_duration
-from tests.deploy.serving import Behind, Serving
+from tests.deploy.box import BASE, IMAGE
+from tests.deploy.serving import Behind, Serving, ask, trusting
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -200,8 +205,10 @@ def decoded(manifest):
 class Mounts:
     """The directories of the proxy's container, under one of the test's own; `put` swaps one as the kubelet does."""
 
-    def __init__(self, root, pod, data):
+    def __init__(self, root, pod, data, group=-1):
+        self.group = group
         volumes = {volume["name"]: volume for volume in pod["volumes"]}
+        self.root = root
         self.config = root / "etc" / "authproxy" / "authproxy.yaml"
         self.port = 0
         self.places = {}
@@ -225,6 +232,7 @@ class Mounts:
         fresh.mkdir()
         for file, content in files.items():
             (fresh / file).write_bytes(content)
+            os.chown(fresh / file, -1, self.group)
             (fresh / file).chmod(mode)
         link = place / "..data_tmp"
         link.symlink_to(fresh.name)
@@ -287,3 +295,131 @@ def test_the_pod_serves_and_takes_over_what_is_swapped(mounted, behind, tmp_path
         proxy.until(lambda: proxy.ask("/", token).status == 401)
 
         assert proxy.end() == 0
+
+
+# ---------------------------------------------------------------- as containers
+
+# A service that answers when it is told to, on loopback as the manifest wants it.
+SERVICE = """
+import http.server, threading
+
+class Handler(http.server.BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    gate = threading.Event()
+
+    def do_GET(self):
+        if self.path == "/open":
+            self.gate.set()
+        if self.path == "/slow":
+            self.gate.wait(30)
+        self.send_response(200)
+        self.send_header("Content-Length", "0")
+        self.end_headers()
+
+http.server.ThreadingHTTPServer(("127.0.0.1", 8080), Handler).serve_forever()
+"""
+
+
+class Containers:
+    """The pod's two containers in one network namespace, as the manifest wants them; nothing of it is changed."""
+
+    def __init__(self, docker, pod, mounts):
+        self.docker, self.pod, self.port = docker, pod, free_port()
+        self.made = []
+        self.ask = None
+        by_name = {one["name"]: one for one in pod["containers"]}
+        binds = []
+        for mount in by_name["authproxy"]["volumeMounts"]:
+            end = ":ro" if mount.get("readOnly") else ""
+            binds += ["--volume", f"{mounts.root}{mount['mountPath']}:{mount['mountPath']}{end}"]
+        self.proxy = self._run(by_name["authproxy"], ["--publish", f"127.0.0.1:{self.port}:8443", *binds], IMAGE)
+        network = ["--network", f"container:{self.proxy}", "--entrypoint", "python3"]
+        self.legacy = self._run(by_name["legacy"], network, BASE, "-c", SERVICE)
+
+    def _run(self, container, options, *image):
+        context = container["securityContext"]
+        options += [
+            "--user",
+            f"{context['runAsUser']}:{context['runAsGroup']}",
+            "--group-add",
+            str(self.pod["securityContext"]["fsGroup"]),
+        ]
+        options += ["--read-only"] if context["readOnlyRootFilesystem"] else []
+        options += [] if context["allowPrivilegeEscalation"] else ["--security-opt", "no-new-privileges"]
+        options += [word for capability in context["capabilities"]["drop"] for word in ("--cap-drop", capability)]
+        options += ["--memory", container["resources"]["limits"]["memory"].removesuffix("i").lower()]
+        done = self.docker("run", "--detach", *options, *image)
+        assert done.returncode == 0, done.stderr
+        self.made.append(done.stdout.strip())
+        return self.made[-1]
+
+    def inspect(self, container, template):
+        return self.docker("inspect", "--format", template, container).stdout.strip()
+
+    def until(self, look, seconds=25.0):
+        ends = time.monotonic() + seconds
+        while not look():
+            said = [self.docker("logs", one) for one in self.made]
+            assert time.monotonic() < ends, f"not within {seconds:g} s: {[one.stdout + one.stderr for one in said]}"
+
+    def close(self):
+        self.docker("rm", "--force", *self.made)
+
+
+@pytest.fixture
+def containers_at_work(docker, tmp_path, manifests, pod, objects):
+    """The pod at work, and `ask(path, token)` by its published port."""
+    config = manifests["ConfigMap"]
+    data = objects | {config["metadata"]["name"]: {"authproxy.yaml": config["data"]["authproxy.yaml"].encode()}}
+    mounts = Mounts(tmp_path / "pod", pod, data, pod["securityContext"]["fsGroup"])
+    mounts.root.chmod(0o755)
+    made = Containers(docker, pod, mounts)
+    context = trusting((tmp_path / "keys" / "ca.pem").read_text())
+    token = (tmp_path / "billing-job.token").read_text().strip()
+
+    def ask_with(path, *, known=True):
+        fields = {"Authorization": f"Bearer {token}"} if known else {}
+        return ask(made.port, "legacy.example.org", context, path, **fields).status
+
+    made.ask = ask_with
+    yield made
+    made.close()
+
+
+@pytest.mark.parametrize("rendered", OVERLAYS[:1], indirect=True, scope="module")
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root gives Secrets to the pod's group")
+def test_the_pod_runs_and_ends_as_the_manifest_says(containers_at_work, containers, pod):
+    """The image with these users, mounts and limits passes its probes, and what is in progress at the end ends well."""
+    running = containers_at_work
+    probe = containers["authproxy"]["startupProbe"]
+
+    def passes(status):
+        try:
+            return running.ask(probe["httpGet"]["path"], known=False) == status
+        except (OSError, http.client.HTTPException):
+            return False
+
+    began = time.monotonic()
+    running.until(lambda: passes(200))
+    assert time.monotonic() - began < probe["failureThreshold"] * probe["periodSeconds"]
+    running.until(lambda: running.ask("/") == 200)
+    assert running.ask("/", known=False) == 401
+    address = running.inspect(running.proxy, "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}")
+    with socket.socket() as past, pytest.raises(ConnectionRefusedError):
+        past.connect((address, 8080))
+
+    slow = []
+    asking = threading.Thread(target=lambda: slow.append(running.ask("/slow")))
+    asking.start()
+    stopping = threading.Thread(
+        target=running.docker, args=("stop", "--time", str(pod["terminationGracePeriodSeconds"]), running.proxy)
+    )
+    stopping.start()
+    running.until(lambda: passes(503), 4)
+    # Within pre_stop: who has not heard of the end is served.
+    assert running.ask("/open") == 200
+    asking.join(30)
+    stopping.join(45)
+
+    assert slow == [200]
+    assert running.inspect(running.proxy, "{{.State.ExitCode}} {{.State.OOMKilled}}") == "0 false"
