@@ -37,7 +37,7 @@ def test_files_that_are_named_exist(name):
         if re.fullmatch(r"\.?[\w.-]+/([\w.-]+/?)*|[\w-]+\.(md|yaml|toml|py|pem)", word)
     }
 
-    made = MADE_BY_HAND | {".venv/bin/authproxy", "build/site/"}
+    made = MADE_BY_HAND | {".venv/bin/authproxy", "try/", "build/site/"}
     assert {path for path in paths - made if not (ROOT / path).exists()} == set()
 
 
@@ -59,7 +59,9 @@ def commands() -> list[str]:
     """Every call of the program, in text and in blocks."""
     words = [word for page in PAGES.values() for word in code(page)]
     lines = [line.partition("  #")[0] for text in shown("sh") for line in text.splitlines()]
-    calls = [call for line in (*words, *lines) for call in re.findall(r"(?:^|; )(?:authproxy) ([a-z][^>)]*)", line)]
+    calls = [
+        call for line in (*words, *lines) for call in re.findall(r"(?:^|; )(?:\S*/)?authproxy ([a-z][^>)]*)", line)
+    ]
     return sorted({call.strip() for call in calls} | {word for word in words if word == "keys generate"})
 
 

@@ -5,7 +5,7 @@ How a page tells what is to be done:
 - a block with a title that is no terminal and not `prints` is a file of that name;
 - a block of `sh` is typed, one command after another; a comment behind a command (two blanks and `#`) that begins with three
   digits is the status of the HTTP answer, `exits 78` (or `exits 52 or 56`) an exit code, and anything else is for people;
-- with a title that begins with `another terminal` it goes on until the page ends; `cd` at the end of a command is followed;
+- with a title that begins with `another terminal` it begins in the first folder and goes on until the page ends; `cd` at the end of a command is followed;
 - a block titled `prints` is what the last block printed: each line, where `...` stands for anything.
 
 Ports are exchanged for free ones, since others may have those of the page. Nothing else is.
@@ -30,6 +30,7 @@ TERMINAL: Final = "another terminal"
 PRINTS: Final = "prints"
 _PORT: Final = re.compile(r"(?<![\w.-])(?:[4789]\d{3})(?![\w.-])")
 _PATIENCE: Final = 20.0
+_IS_OURS: Final = re.compile(r"(\S*/)?authproxy ")
 _COMMENT: Final = re.compile(r"  +#(.*)$")
 
 
@@ -46,10 +47,11 @@ class Reader:
     """Follows one page; what is not as it says fails."""
 
     def __init__(self, folder: Path, curl: str) -> None:
-        self._folder = folder / "here"
+        self._start = self._folder = folder / "here"
         self._folder.mkdir()
-        programs = folder / "bin"
-        programs.mkdir()
+        # Where `make` puts it in a checkout.
+        programs = self._folder / ".venv/bin"
+        programs.mkdir(parents=True)
         _program(programs / "authproxy", f'exec {shlex.quote(sys.executable)} -m authproxy "$@"')
         # The last line of what curl complains is the status.
         _program(
@@ -98,7 +100,7 @@ class Reader:
                 os.killpg(process.pid, signal.SIGKILL)
                 process.wait()
                 raise
-            assert not command.startswith("authproxy") or code == 0, said.read_text()
+            assert not _IS_OURS.match(command) or code == 0, said.read_text()
 
     def _here(self, text: str) -> str:
         return _PORT.sub(lambda found: self._ports.setdefault(found[0], str(free_port())), text)
@@ -130,18 +132,20 @@ class Reader:
             assert re.search(pattern, self._printed), f"not printed: {line}\n{self._printed}"
 
     def _open_terminal(self, text: str) -> None:
+        before_last, self._folder = self._folder, self._start
         *before, (command, _) = commands(text)
         for one, comment in before:
             self._type(one, comment)
-        said = self._folder.parent / f"terminal-{len(self._terminals)}"
+        said = self._start.parent / f"terminal-{len(self._terminals)}"
         with said.open("wb") as out:
             process = subprocess.Popen(
                 ["sh", "-c", f"exec {command}"], cwd=self._folder, env=self._environ, stdin=subprocess.DEVNULL,
                 stdout=out, stderr=subprocess.STDOUT, start_new_session=True,
             )  # fmt: skip
+        self._folder = before_last
         self._terminals.append((command, process, said))
-        if command.startswith("authproxy"):
-            self._wait(process, said, "proxy.started" if command.startswith("authproxy run") else "lets us in")
+        if _IS_OURS.match(command):
+            self._wait(process, said, "lets us in" if " connect " in command else "proxy.started")
         else:
             ports = [int(port) for port in self._ports.values() if re.search(rf"\b{port}\b", command)]
             self._wait(process, said, ports=ports)

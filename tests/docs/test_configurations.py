@@ -29,8 +29,6 @@ SHOWN = {
     for block in blocks(page)
     if block.language == "yaml"
 }
-# Those that are no configuration of this program, and what they are.
-OTHERS = {"compose.override.yaml": "docker compose's"}
 
 
 def is_whole(text: str) -> bool:
@@ -61,7 +59,7 @@ def fitting(values: object) -> list[type[Options]]:
     return [model for model in every if keys and keys <= model.model_fields.keys()]
 
 
-@pytest.mark.parametrize("name", [name for name, (_, block) in SHOWN.items() if block.title not in OTHERS])
+@pytest.mark.parametrize("name", SHOWN)
 def test_it_is_right(name, tmp_path):
     """A whole file is run or checked by the page itself, or loaded here; a piece fits the sections that have its keys."""
     page, block = SHOWN[name]
