@@ -39,24 +39,28 @@ def _decisions(stats: Stats) -> Iterator[Family]:
 
 
 def _durations(stats: Stats) -> Iterator[Family]:
+    # One after the other: each is long, and others have their turn in between.
     total = HistogramMetricFamily(
         events.METRIC_REQUEST_SECONDS, "From the request's head to the answer's last byte.", labels=_ROUTE
     )
+    for labels, counted in stats.routes.items():
+        add_histogram(total, labels, counted.duration)
+    yield total
     upstream = HistogramMetricFamily(
         events.METRIC_UPSTREAM_SECONDS, "From the request's head to the head of the upstream's answer.", labels=_ROUTE
     )
+    for labels, counted in stats.routes.items():
+        add_histogram(upstream, labels, counted.upstream)
+    yield upstream
     authentication = HistogramMetricFamily(
         events.METRIC_AUTHENTICATION_SECONDS,
         "From the request's head to the verdict, where a catalog or a session store was waited for: all other requests "
         "are judged at once, in microseconds, and not timed.",
         labels=_ROUTE,
     )
-    for labels, counted in stats.routes.items():
-        add_histogram(total, labels, counted.duration)
-        add_histogram(upstream, labels, counted.upstream)
     for labels, counted in _of_zones(stats):
         add_histogram(authentication, labels, counted.authentication)
-    yield from (total, upstream, authentication)
+    yield authentication
 
 
 def _payloads(stats: Stats) -> Iterator[Family]:

@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Final
 from aiohttp import web
 from aiohttp.typedefs import Handler
 from prometheus_client import CollectorRegistry, ProcessCollector
-from prometheus_client.exposition import CONTENT_TYPE_LATEST, generate_latest
+from prometheus_client.exposition import generate_latest
 
 from authproxy import events
 from authproxy.daemon import log
 from authproxy.daemon.doors import bind_of
 from authproxy.daemon.endpoints import describe_endpoints, readiness_lines
 from authproxy.daemon.expiry import Kind, first_ends
+from authproxy.daemon.exposition import CONTENT_TYPE, exposition
 from authproxy.daemon.material import demand_of
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.gate import judge_peer
@@ -42,8 +43,7 @@ class Ops:
         self._at: object = None
         self._bind: object = None
         self._listening: socket.socket | None = None
-        self._registry = CollectorRegistry()
-        self._registry.register(ProxyCollector(proxy))
+        self._collector = ProxyCollector(proxy)
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
 
@@ -152,12 +152,10 @@ class Ops:
         return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
 
     async def _metrics(self, _: web.Request) -> web.Response:
-        # It counts the open descriptors one by one, which is no work for the loop. Everything else is read between two
-        # of the loop's steps, so that no counter changes meanwhile.
+        # It counts the open descriptors one by one, which is no work for the loop.
         process = await asyncio.to_thread(generate_latest, self._process)
-        return web.Response(
-            body=generate_latest(self._registry) + process, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE_LATEST}
-        )
+        body = await exposition(self._collector.collect())
+        return web.Response(body=body + process, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE})
 
     async def _status(self, _: web.Request) -> web.Response:
         return web.Response(

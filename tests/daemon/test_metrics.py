@@ -11,6 +11,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from authproxy import events
 from authproxy.core.stats import Stats
 from authproxy.daemon.expiry import Ending, Kind
+from authproxy.daemon.exposition import exposition
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.daemon.status import Stage, Status
 from authproxy.door.caps import Caps
@@ -328,6 +329,37 @@ def test_the_process_tells_how_it_is(source, value):
     assert value("authproxy_event_loop_lag_seconds_bucket", le="0.5") == 1
     assert value("authproxy_crashes_total", part="task") == 1
     assert value("authproxy_crashes_total", part="loop") == 0
+
+
+async def test_the_text_is_that_of_the_library(source):
+    """Byte for byte, whatever stands in names; it is only made another way."""
+    source.stats.route("ünï\\", 'q"').statuses[599] = 10**15
+    source.stats.lag.add(1e-7)
+    collector = ProxyCollector(source)
+    registry = CollectorRegistry()
+    registry.register(collector)
+
+    assert await exposition(collector.collect()) == generate_latest(registry)
+
+
+async def test_a_long_scrape_lets_others_have_their_turn(source):
+    """Between any two families; and what changes meanwhile, a route that comes included, disturbs nobody."""
+    turns = 0
+
+    async def other() -> None:
+        nonlocal turns
+        while True:
+            turns += 1
+            source.stats.route(f"route {turns}", "api").statuses[200] = turns
+            source.stats.upstream(f"upstream {turns}").connects = turns
+            await asyncio.sleep(0)
+
+    task = asyncio.ensure_future(other())
+    body = await exposition(ProxyCollector(source).collect())
+    task.cancel()
+    families = list(text_string_to_metric_families(body.decode()))
+
+    assert turns >= len(families) == len(DOCUMENTED)
 
 
 async def test_a_scrape_may_come_while_everything_is_counted(source, scrape):
