@@ -1,16 +1,23 @@
 """Which kinds of session store there are."""
 
+import importlib.util
+import ssl
+import sys
+from datetime import timedelta
 from importlib.metadata import EntryPoint
+from pathlib import Path
 
 import pytest
 
 from authproxy import kinds
-from authproxy.errors import ConfigError
-from authproxy.options import Options
+from authproxy.errors import ConfigError, SessionStoreUnavailable
+from authproxy.kinds import ClientTls
+from authproxy.options import Options, references
 from authproxy.sessions import registry
-from authproxy.sessions.memory import MemoryOptions, MemorySessions
 from authproxy.sessions.sqlite import SqliteOptions
-from tests.sessions.supplies import NOTHING
+from tests.sessions.supplies import NOTHING, Given
+
+PLUGIN = Path(__file__).parents[1] / "typing" / "session_store_author.py"
 
 
 @pytest.fixture
@@ -35,13 +42,25 @@ def test_built_in_kinds_are_there(installed):
     }
 
 
-def test_a_plugin_is_a_kind_like_any_other(installed):
-    """Under the name of its entry point."""
-    installed(etcd="authproxy.sessions.memory:kind")
+async def test_a_plugin_is_a_kind_like_any_other(installed, monkeypatch):
+    """Under the name of its entry point: its options, its deadline, and what it is given when it is opened."""
+    spec = importlib.util.spec_from_file_location("session_store_author", PLUGIN)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    monkeypatch.setitem(sys.modules, "session_store_author", module)
+    spec.loader.exec_module(module)
+    installed(etcd="session_store_author:kind")
 
     kind = registry.kinds()["etcd"]
+    options = kind.options.model_validate({"kind": "etcd", "host": "etcd", "password": {"env": "X"}, "trust": "mine"})
+    tls = ClientTls(context=ssl.create_default_context(), refusal=lambda _: "")
 
-    assert isinstance(kind.open(MemoryOptions(kind="memory"), NOTHING), MemorySessions)
+    assert list(references(options)) == [("trust", "truststores", "mine")]
+    assert kind.deadline(options) == timedelta(milliseconds=300)
+    with pytest.raises(SessionStoreUnavailable, match="etcd: not connected"):
+        await kind.open(options, Given(b"x", tls)).get(bytes(32))
+    assert kind.deadline(options) != registry.kinds()["sqlite"].deadline(SqliteOptions(kind="sqlite", file=PLUGIN))
 
 
 @pytest.mark.parametrize(
