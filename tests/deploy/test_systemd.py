@@ -198,11 +198,11 @@ def test_a_killed_process_is_replaced(at_work):
 @needs_root
 def test_a_stuck_process_is_replaced(at_work):
     """It gives no sign of life; systemd ends it, and Python tells where it was."""
-    drop_in(at_work, "RestartSec=100ms\nWatchdogSec=1500ms")
+    drop_in(at_work, "RestartSec=100ms\nWatchdogSec=2500ms")
     at_work.run("systemctl", "restart", "authproxy")
     [pid] = at_work.show("MainPID")
     # Longer than the watchdog waits, it is well while it turns.
-    at_work.run("sleep", "2")
+    at_work.run("sleep", "3")
     assert at_work.show("MainPID", "NRestarts") == [pid, "0"]
     at_work.run("kill", "-STOP", pid)
 

@@ -117,7 +117,7 @@ def test_a_start_that_fails_is_never_ready(house, manager):
 
 def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
     """Also while a reload hangs in a file system; a process that stands still gives none."""
-    systemd = manager(WATCHDOG_USEC="1200000")
+    systemd = manager(WATCHDOG_USEC="2000000")
     running = house.start()
     (house.directory / "authproxy.yaml").unlink()
     os.mkfifo(house.directory / "authproxy.yaml")
@@ -128,9 +128,9 @@ def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
     for _ in range(3):
         assert systemd.hear(beats=True) == {"WATCHDOG": "1"}
         times.append(time.monotonic())
-    assert max(after - before for before, after in itertools.pairwise(times)) < 1.2
+    assert max(after - before for before, after in itertools.pairwise(times)) < 2.0
     running.term(signal.SIGSTOP)
-    systemd.wire.settimeout(1.2)
+    systemd.wire.settimeout(2.0)
     with pytest.raises(TimeoutError):
         systemd.hear_nothing_more()
 
