@@ -56,6 +56,9 @@ once every default is filled in.
 A dash under "Default" says that there is none, or that it depends on other keys, as the meaning tells.
 """
 
+# What no model knows of, as its own validator says it.
+LATER_OTHERWISE = ["`workers`: any number but 1", "`bind: systemd:NAME`"]
+
 # What a validator lets pass, in one word; the type alone says the rest.
 WORDS = {
     "parse_path": "path", "parse_duration": "duration", "parse_size": "size", "parse_bind": "address",
@@ -112,7 +115,7 @@ def _sections() -> Iterator[str]:
         "## Secrets", SecretRef, [one for key in ("peppers", "password") for one in _everywhere(_written(), key)]
     )
     yield "## Not in this version\n\nKeys and kinds that are refused with a sentence, for a later version will know them.\n"
-    yield "\n".join(f"- {one}" for one in _later(root)) + "\n"
+    yield "\n".join(f"- {one}" for one in [*_later(root), *LATER_OTHERWISE]) + "\n"
 
 
 def _top_rows(root: type[Options]) -> Iterator[str]:

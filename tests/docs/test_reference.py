@@ -4,11 +4,13 @@ import re
 
 import pytest
 
+from authproxy.errors import ConfigError
+from authproxy.settings import load
 from authproxy.settings.shape import fields_of
-from tests.docs.keys import configuration_page
+from tests.docs.keys import LATER_OTHERWISE, configuration_page
 from tests.docs.reference import PAGES
 from tests.docs.shown import DOCS
-from tests.settings.test_shipped import MODELS
+from tests.settings.test_shipped import KINDS, MODELS, SESSIONS
 
 
 @pytest.mark.parametrize("name", PAGES)
@@ -35,3 +37,19 @@ def test_examples_come_from_the_large_file():
     without = re.findall(r"^\| `([^`]+)` \| (?!map)[^|]* \| [^|]* \| - \|", configuration_page(), re.MULTILINE)
 
     assert set(without) <= {"include", "require", "unusual_path", "users", "allow"}
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [("workers: 2", "only 1 is available"), ("ops: {bind: systemd:x}", "not available in this version")],
+)
+def test_what_no_model_knows_of_is_not_there(line, said, tmp_path):
+    """The page's last two entries are true."""
+    path = tmp_path / "authproxy.yaml"
+    path.write_text(f"version: 1\n{line}\n")
+
+    with pytest.raises(ConfigError) as raised:
+        load(path, catalog_kinds=KINDS, session_kinds=SESSIONS, environ={})
+
+    assert len(LATER_OTHERWISE) == 2
+    assert any(said in problem for problem in raised.value.problems)
