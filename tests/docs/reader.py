@@ -28,7 +28,7 @@ from tests.ports import free_port
 
 TERMINAL: Final = "another terminal"
 PRINTS: Final = "prints"
-_PORT: Final = re.compile(r"(?<![\w.-])(?:[4789]\d{3})(?![\w.-])")
+_PORT: Final = re.compile(r"(?<![\w.-])(?:4001|7888|8000|8443|8444|9901)(?![\w.-])")
 _PATIENCE: Final = 20.0
 _IS_OURS: Final = re.compile(r"(\S*/)?authproxy ")
 _COMMENT: Final = re.compile(r"  +#(.*)$")
