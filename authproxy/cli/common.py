@@ -26,9 +26,20 @@ R = TypeVar("R")
 
 def default_config() -> Path:
     """Return the file that is read when none is named: the working directory's, else the machine's if there is one."""
-    if not CONFIG_NAME.exists() and SYSTEM_CONFIG.exists():
+    if not CONFIG_NAME.exists() and not _is_missing(SYSTEM_CONFIG):
         return SYSTEM_CONFIG
     return CONFIG_NAME
+
+
+def _is_missing(path: Path) -> bool:
+    # What may not be looked at is there for all we know, and whoever reads it says why that fails.
+    try:
+        path.stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def config_option(command: Callable[P, R]) -> Callable[P, R]:
@@ -37,7 +48,8 @@ def config_option(command: Callable[P, R]) -> Callable[P, R]:
         "-c",
         "--config",
         envvar="AUTHPROXY_CONFIG",
-        type=click.Path(path_type=Path),
+        # Whether it can be read is the configuration's business (exit code 78), not the command line's (2).
+        type=click.Path(path_type=Path, readable=False),
         default=default_config,
         show_default=f"{CONFIG_NAME}, else {SYSTEM_CONFIG}",
         show_envvar=True,
@@ -56,7 +68,7 @@ def load_settings(config: Path) -> Loaded:
     Raises:
         ConfigError: with all problems at once.
     """
-    if not config.exists():
+    if _is_missing(config):
         # The image looks for the machine's file, and whoever starts it for the first time has not mounted one.
         mount = "; a container needs it mounted, as with -v ./authproxy:/etc/authproxy:ro"
         raise ConfigError(

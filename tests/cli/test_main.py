@@ -228,6 +228,27 @@ def test_a_missing_configuration_says_how_to_name_one(tmp_path):
         common.load_settings(tmp_path / "none.yaml")
 
 
+@pytest.mark.parametrize("command", ["run", "check", "healthcheck"])
+@pytest.mark.parametrize("closed", ["etc/authproxy.yaml", "etc"])
+def test_a_configuration_that_may_not_be_read_is_a_wrong_one(tool, tmp_path, command, closed):
+    """Exit code 78 and one line with the reason: it was made for somebody else, as a clone under umask 077 is."""
+    path = tmp_path / "etc" / "authproxy.yaml"
+    path.parent.mkdir()
+    path.write_text("version: 1")
+    (tmp_path / closed).chmod(0)
+    # Root may read everything, unless it goes without the capability for that.
+    obeying = [tool("setpriv"), "--bounding-set=-dac_override,-dac_read_search"] if os.geteuid() == 0 else []
+
+    done = subprocess.run(
+        [*obeying, sys.executable, "-m", "authproxy", command, "-c", path], capture_output=True, text=True, timeout=20
+    )
+    (tmp_path / "etc").chmod(0o700)
+
+    assert (done.returncode, done.stdout) == (78, "")
+    assert done.stderr.lower().startswith(f"authproxy: {path}: permission denied".lower())
+    assert done.stderr.count("\n") == 1
+
+
 def test_a_missing_configuration_of_the_machine_says_how_to_mount_it(monkeypatch, tmp_path):
     """That is the one which the image looks for, and a first `docker run` has mounted nothing."""
     monkeypatch.setattr(common, "SYSTEM_CONFIG", tmp_path / "etc.yaml")
