@@ -168,8 +168,10 @@ def make_images(tar: Path | None) -> None:
             docker("import", "--message", tar.stem, tar, BASE)
         docker("build", "--network", "host", *(word for tag in STAND_INS for word in ("--tag", tag)), stand_ins())
     docker("build", "--network", "host", "--tag", IMAGE, ROOT)
-    docker("image", "prune", "--force")
-    docker("builder", "prune", "--force", "--keep-storage", "3GB")
+    if tar is not None:
+        # The engine is ours, and so is what it keeps.
+        docker("image", "prune", "--force")
+        docker("builder", "prune", "--force", "--keep-storage", "3GB")
     sizes = [int(docker("image", "inspect", "--format", "{{.Size}}", image)) for image in (IMAGE, BASE)]
     say(f"size: {sizes[0] / 1e6:.0f} MB, of which the base {sizes[1] / 1e6:.0f} MB")
 

@@ -165,8 +165,8 @@ class Composed:
 def composed(program: str, folder: Path, file: str) -> Iterator[Composed]:
     """Start the shipped `file` from a copy in `folder` that is somebody's, and take everything away at the end."""
     copy_deploy(folder)
-    name = "authproxy-test-" + file.replace(".", "-")
-    house = Composed(program=program, folder=folder, files=(file,), name=name, port=free_port())
+    port = free_port()
+    house = Composed(program=program, folder=folder, files=(file,), name=f"authproxy-test-{port}", port=port)
     try:
         house.up()
         yield house

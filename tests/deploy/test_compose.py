@@ -1,12 +1,16 @@
 """What deploy/compose.yaml and its README promise, kept by containers that were started from those very files."""
 
+import base64
 import hashlib
 import threading
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
+from cryptography.x509 import load_der_x509_certificate
 
 from tests.deploy.composed import PAGE, STRANGER, Load, composed, until
+from tests.promises.chromium import chromium, opened
 
 pytestmark = pytest.mark.timeout(120)
 FORGED = {
@@ -16,6 +20,14 @@ FORGED = {
     "X_Forwarded_User": "root",
 }
 USER = "10001"
+# What a person does who has copied the token.
+PASTE = """(() => {
+  const data = new DataTransfer();
+  data.setData("text/plain", %r);
+  document.getElementById("user-id").dispatchEvent(
+    new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
+  document.getElementById("submit").click();
+})()"""
 
 
 @pytest.fixture(scope="module")
@@ -189,6 +201,31 @@ def test_people_sign_in_and_stay_signed_in(house):
     assert page.status == later.status == 200
     assert "<h1>Hello alice</h1>" in later.text
     assert browser.cookies["__Host-authproxy-web"] not in later.text
+
+
+async def test_a_person_signs_in_with_a_real_browser_and_out_again(house, tool, tmp_path):
+    """The token is pasted, the page that was asked for says who one is, its button signs out; nothing is complained of."""
+    somebody = house.client()
+    somebody.connect().close()
+    (shown,) = somebody.shown
+    public = load_der_x509_certificate(shown).public_key()
+    key = hashlib.sha256(public.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)).digest()
+
+    with chromium(tool("chromium"), tmp_path, base64.b64encode(key).decode()) as browser:
+        async with opened(browser) as tab:
+            await tab.go(f"https://localhost:{house.port}/report")
+            led = await tab.js("location.pathname")
+            await tab.js(PASTE % house.token)
+            await tab.until("document.title === 'Legacy'")
+            page = await tab.js("location.pathname + ': ' + document.querySelector('h1').textContent")
+            await tab.js("document.querySelector('form button').click()")
+            await tab.until("location.pathname === '/auth/logout/success'")
+            cookies = await tab.cookies()
+            complaints = tab.complaints
+
+    assert (led, page) == ("/auth/login", "/report: Hello alice")
+    assert cookies == {}
+    assert complaints == []
 
 
 def test_a_stop_lets_requests_end(house):

@@ -18,7 +18,7 @@ for word; do
   case $word in --build) word=--no-build ;; compose.redis.yaml) files=redis ;; esac
   words+=("$word")
 done
-exec {program} --progress quiet -p "authproxy-readme-$files" "${{words[@]}}"
+exec {program} --progress quiet -p "authproxy-test-$AUTHPROXY_PORT-$files" "${{words[@]}}"
 """
 
 
