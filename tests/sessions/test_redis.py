@@ -230,6 +230,24 @@ async def test_a_database_that_is_not_there_is_told(opened, redis_server):
         await store.get(ONE.key)
 
 
+async def test_a_node_of_a_cluster(opened, tool, tmp_path):
+    """With a prefix in braces, which puts all keys into one slot."""
+    more = ("--cluster-enabled", "yes", "--cluster-config-file", "nodes.conf")
+    with RedisServer(tool("redis-server"), tmp_path, *more) as node:
+        node.ask("CLUSTER", "ADDSLOTSRANGE", "0", "16383")
+        ends = time.monotonic() + 10
+        while b"cluster_state:ok" not in node.ask("CLUSTER", "INFO"):
+            assert time.monotonic() < ends
+            await asyncio.sleep(0.05)
+        store = await opened(node.url, prefix="{authproxy}:")
+        await store.put(ONE, 10)
+        await store.put(session(2), 1)
+        assert await store.get(ONE.key) is None
+        assert await store.touch(session(2).key, NOW + HOUR) is not None
+        assert len(await store.sessions_of("web", None)) == 1
+        assert await store.prune(NOW + HOUR) == 1
+
+
 async def test_a_unix_socket(opened, redis_server):
     """Of the same Redis."""
     here, there = await opened(), await opened(url=f"unix:{redis_server.socket}")
