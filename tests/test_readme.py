@@ -10,6 +10,7 @@ from click.testing import CliRunner
 from authproxy.cli import cli
 from authproxy.cli.demo_asks import ASKS
 from authproxy.cli.demo_files import Place
+from tests.docs.shown import blocks
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -37,7 +38,9 @@ def test_files_that_are_named_exist(name):
         if re.fullmatch(r"\.?[\w.-]+/([\w.-]+/?)*|[\w-]+\.(md|yaml|toml|py|pem)", word)
     }
 
-    made = MADE_BY_HAND | {".venv/bin/authproxy", "try/", "build/site/"}
+    made = (
+        MADE_BY_HAND | {".venv/bin/authproxy", "try/", "build/site/"} | {block.title for block in blocks(ROOT / name)}
+    )
     assert {path for path in paths - made if not (ROOT / path).exists()} == set()
 
 

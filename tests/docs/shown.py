@@ -48,6 +48,12 @@ def blocks(page: Path) -> Iterator[Block]:
         )
 
 
+def before(page: Path, block: Block) -> str:
+    """Return the paragraph that leads to a block."""
+    paragraphs = "\n".join(page.read_text().splitlines()[: block.line - 1]).rstrip().split("\n\n")
+    return paragraphs[-1]
+
+
 def prose(page: Path) -> str:
     """Return a page without its fenced blocks."""
     return _BLOCK.sub("", page.read_text())

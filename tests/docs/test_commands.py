@@ -6,8 +6,8 @@ from tempfile import TemporaryDirectory
 
 import pytest
 
-from tests.docs.reader import Reader
-from tests.docs.shown import Block, blocks, name_of, pages
+from tests.docs.reader import PRINTS, TERMINAL, Reader
+from tests.docs.shown import ROOT, Block, before, blocks, name_of, pages
 
 PAGES = {name_of(page): list(blocks(page)) for page in pages() if "deploy" not in page.parts}
 
@@ -15,7 +15,6 @@ PAGES = {name_of(page): list(blocks(page)) for page in pages() if "deploy" not i
 NOT_RUN = {
     ("README.md", "make demo"): "tests/promises/test_demo.py runs it",
     ("README.md", "@DIR/bearer"): "the requests of the demo, which sends them itself: tests/promises/test_demo.py",
-    ("README.md", "make test"): "it would run this test",
     ("docs/performance.md", "make bench"): "takes minutes, and both cores; tests/bench/test_smoke.py runs it in small",
     (
         "docs/upstreams.md",
@@ -62,3 +61,17 @@ def test_exceptions_are_needed():
 
     assert {key for key, found in named.items() if len(found) != 1} == set()
     assert all(NOT_RUN.values())
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_titles_are_told_in_words_too(page):
+    """Not everything that shows Markdown shows the title of a block."""
+    titled = [block for block in PAGES[page] if block.title not in {"", PRINTS}]
+
+    untold = [
+        f"{block.line}: {block.title}"
+        for block in titled
+        if ("terminal" if block.title.startswith(TERMINAL) else f"`{block.title}`") not in before(ROOT / page, block)
+    ]
+
+    assert untold == []
