@@ -88,8 +88,13 @@ def make(folder: Path) -> Material:
     return material
 
 
-def request(number: int, users: tuple[User, ...]) -> bytes:
-    """Return one of the heads of the load: each has its own target, request id and, in turn, user."""
+def request(number: int, users: tuple[User, ...], cookies: tuple[str, ...] = ()) -> bytes:
+    """Return one of the heads of the load: each has its own target, request id and, in turn, user.
+
+    `cookies`: of the users, shown instead of their tokens.
+    """
+    user = number % len(users)
+    shown = f"Cookie: {cookies[user]}" if cookies else f"Authorization: Bearer {users[user].token}"
     return (
         f"GET /api/v1/items/{number * 7919}?page={number % 17} HTTP/1.1\r\n"
         f"Host: {PROXY_NAMES[0]}\r\n"
@@ -98,7 +103,7 @@ def request(number: int, users: tuple[User, ...]) -> bytes:
         "Accept-Encoding: gzip, deflate, br\r\n"
         f"X-Request-Id: {number:08x}-{number * 7919:08x}\r\n"
         f"X-User-Id: {FORGED}\r\n"
-        f"Authorization: Bearer {users[number % len(users)].token}\r\n\r\n"
+        f"{shown}\r\n\r\n"
     ).encode()
 
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import os
+import secrets
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -9,17 +10,20 @@ from datetime import UTC, datetime
 from functools import partial
 from typing import Final, NoReturn
 from unittest.mock import patch
+from uuid import UUID
 
 from typing_extensions import override
 
 from authproxy.cli.common import load_settings
+from authproxy.core.record import UserId
+from authproxy.core.session import begin
 from authproxy.core.stats import Stats
 from authproxy.daemon.prepare import Workshop, prepare, read_inputs
 from authproxy.daemon.tasks import Tasks
 from authproxy.edge.access_log import AccessLog
 from authproxy.edge.server import EdgeServer, health_page
 from authproxy.edge.services import Services
-from authproxy.runtime import Current
+from authproxy.runtime import Current, Zone
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.side import Side
 from tests.bench.material import FORGED, REQUESTS, Material, request
@@ -120,11 +124,15 @@ class Way:
             raise AssertionError("a request or an answer takes more than one write")
 
 
-async def lay(material: Material, *, log: bool) -> Way:
-    """Return a way that has carried its first request; with `log`, the access log is written, to nowhere."""
+async def lay(material: Material, *, log: bool, session: bool = False) -> Way:
+    """Return a way that has carried its first request; with `log`, the access log is written, to nowhere.
+
+    `session`: users have signed in, and show their cookies instead of their tokens.
+    """
     tasks = Tasks(_give_up)
     path = material.folder / "authproxy.yaml"
-    path.write_text(product_config(port=8443, ops_port=9901, upstream_port=9443))
+    accepts = "token, session" if session else "token"
+    path.write_text(product_config(port=8443, ops_port=9901, upstream_port=9443, accepts=accepts))
     workshop = Workshop(environ=os.environ, stats=Stats(), spawn=tasks.spawn)
     now = partial(datetime.now, UTC)
     prepared = prepare(workshop, read_inputs(workshop, load_settings(path), now(), None), 1, None)
@@ -142,7 +150,8 @@ async def lay(material: Material, *, log: bool) -> Way:
     front = EdgeServer(services, "public", health_page(services), loop).connection(overloaded=False)
     client = Wire()
     front.connection_made(client)
-    requests = [request(number, material.users) for number in range(REQUESTS)]
+    cookies = await _sign_in(prepared.built.runtime.zones["api"], material, now()) if session else ()
+    requests = [request(number, material.users, cookies) for number in range(REQUESTS)]
     exchange = Exchange()
     with patch("authproxy.upstream.reach.dial", exchange.dial):
         front.data_received(requests[0])
@@ -161,6 +170,23 @@ async def lay(material: Material, *, log: bool) -> Way:
     way.answer()
     way.check()
     return way
+
+
+async def _sign_in(zone: Zone, material: Material, now: datetime) -> tuple[str, ...]:
+    """Begin a session for every user, as the login does; return their cookies."""
+    means = zone.sessions
+    if means is None:
+        raise AssertionError("nobody can sign in")
+    cookies = []
+    for user in material.users:
+        user_id, session_id = UserId(UUID(user.id).bytes), secrets.token_urlsafe(32).encode()
+        record = await zone.catalog.look_up(zone.name, user_id)
+        if record is None:
+            raise AssertionError("nobody knows the users")
+        session = begin(means.rules, session_id, record, record.rotation_version, now)
+        await means.store.put(session, means.rules.per_user)
+        cookies.append(f"{means.cookie.name.decode()}={session_id.decode()}")
+    return tuple(cookies)
 
 
 def _give_up(error: BaseException) -> NoReturn:

@@ -117,9 +117,9 @@ def _module(code: CodeType) -> str:
     return str(path.relative_to(_ROOT)) if path.is_relative_to(_ROOT / "authproxy") else path.name
 
 
-async def profile(folder: Path, *, count: int, top: int, log: bool, by_room: bool) -> None:
+async def profile(folder: Path, *, count: int, top: int, log: bool, by_room: bool, session: bool) -> None:
     """Print both figures."""
-    way = await lay(make(folder), log=log)
+    way = await lay(make(folder), log=log, session=session)
     for number in range(_TRACED):
         way.ask(number)
         way.answer()
@@ -140,9 +140,10 @@ async def profile(folder: Path, *, count: int, top: int, log: bool, by_room: boo
 @click.option("--top", type=click.IntRange(1), default=40, show_default=True, help="Functions to list.")
 @click.option("--log/--no-log", default=True, show_default=True, help="Whether the access log is written.")
 @click.option("--by-room", is_flag=True, help="List packages of the program, not functions.")
-def main(*, count: int, top: int, log: bool, by_room: bool) -> None:
+@click.option("--session", is_flag=True, help="Let users show the cookie of a session instead of their token.")
+def main(*, count: int, top: int, log: bool, by_room: bool, session: bool) -> None:
     with tempfile.TemporaryDirectory(prefix="authproxy-bench-") as path:
-        asyncio.run(profile(Path(path), count=count, top=top, log=log, by_room=by_room))
+        asyncio.run(profile(Path(path), count=count, top=top, log=log, by_room=by_room, session=session))
 
 
 if __name__ == "__main__":

@@ -85,12 +85,13 @@ def _start_authproxy(site: Site, name: str) -> Target:
     return site.start(name, [sys.executable, "-m", "authproxy", "run", "-c", path], port)
 
 
-def product_config(port: int, ops_port: int, upstream_port: int, *, held: int = 0) -> str:
+def product_config(port: int, ops_port: int, upstream_port: int, *, held: int = 0, accepts: str = "token") -> str:
     """Return authproxy's configuration for this work; it stands beside the material.
 
     Connections are kept for any number of requests, as in the peers' configurations. How many there may be is left to
     the default, unless more are to be held.
     """
+    sessions = "sessions:    {browser: {kind: memory}}\n" if "session" in accepts else ""
     connections = f", connections: {held + _SPARE_CONNECTIONS}" if held else ""
     return f"""\
 version: 1
@@ -99,7 +100,7 @@ keystores:   {{main: {{file: server.pem}}}}
 truststores: {{internal: {{file: ca.pem}}}}
 listeners:   {{public: {{bind: "127.0.0.1:{port}", keystore: main, tls: {{minimum: "1.3"}}}}}}
 catalogs:    {{users: {{kind: file, file: tokens.yaml}}}}
-zones:       {{api: {{prefix: svc, peppers: [{{file: pepper}}], catalog: users}}}}
+{sessions}zones:       {{api: {{prefix: svc, peppers: [{{file: pepper}}], catalog: users, accepts: [{accepts}]}}}}
 upstreams:
   service: {{urls: ["https://127.0.0.1:{upstream_port}"], trust: internal, server_name: {UPSTREAM_NAME}}}
 routes:      [{{path: /, zone: api, upstream: service}}]
