@@ -11,6 +11,7 @@ from enum import Enum, unique
 
 from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source, Users
+from authproxy.core.cookie import FAMILY
 from authproxy.core.decision import AllowRules, Network, TokenRules
 from authproxy.core.pages import Pages
 from authproxy.core.place import Place
@@ -261,7 +262,7 @@ class Runtime:
     pages: Pages | None = None
     """What people are shown; None: the built-in pages."""
     own_cookies: frozenset[bytes] = field(init=False, default=frozenset())
-    """The names of session cookies, in lower case."""
+    """The names of session cookies that are not of the family (`core.cookie.FAMILY`), in lower case."""
     prefixes: tuple[bytes, ...] = field(init=False, default=())
     """The token prefixes of all zones, with the underscore behind."""
     id_header: bytes | None = field(init=False, default=None)
@@ -271,7 +272,8 @@ class Runtime:
         if len(self.identity) == 1 and self.identity[0][1] is IdentityValue.ID:
             object.__setattr__(self, "id_header", self.identity[0][0])
         cookies = {zone.sessions.cookie.name.lower() for zone in self.zones.values() if zone.sessions is not None}
-        object.__setattr__(self, "own_cookies", frozenset(cookies))
+        strange = {name for name in cookies if not name.startswith(FAMILY)}
+        object.__setattr__(self, "own_cookies", frozenset(strange))
         object.__setattr__(
             self, "prefixes", tuple(zone.rules.prefix + b"_" for zone in self.zones.values() if zone.rules.prefix)
         )

@@ -14,6 +14,8 @@ FAMILY: Final = b"__host-authproxy"
 """What the names of our cookies begin with by default, in lower case: browsers heed the prefix in any letter case."""
 
 _SECOND: Final = 1000
+# What stands between two cookies as browsers write them (RFC 6265, 4.2.1).
+_NEXT: Final = b"; "
 
 
 @final
@@ -40,7 +42,15 @@ def read_session_id(cookies: bytes | None, name: bytes) -> bytes | Unfit | None:
 
     Which of two a browser sends first is no matter of trust (RFC 6265, 4.2.2), so two are none.
     """
-    if cookies is None or name not in cookies:
+    if cookies is None:
+        return None
+    # As browsers write it, and the name is nowhere else: no more need be read.
+    begin = cookies.find(name + b"=")
+    if (begin == 0 or (begin > 0 and cookies[begin - 2 : begin] == _NEXT)) and cookies.find(name, begin + 1) < 0:
+        end = cookies.find(b";", begin)
+        value = cookies[begin + len(name) + 1 : end if end > 0 else None]
+        return value if ID(value) is not None else UNFIT
+    if name not in cookies:
         return None
     found = [value for own, mark, value in _pairs(cookies) if own == name and mark]
     if not found:
@@ -53,16 +63,22 @@ def without_own(cookies: bytes, own: Collection[bytes] = ()) -> bytes:
 
     `own` are the names of all zones' cookies, in lower case, that do not begin with `FAMILY`. All other bytes stay.
     """
-    if not is_suspect(cookies, own):
+    lowered = cookies.lower()
+    begin = lowered.find(FAMILY)
+    if not own:
+        if begin < 0:
+            return cookies
+        if begin == 0 and b";" not in cookies:
+            return b""
+        # As browsers write it, and only one.
+        if (begin == 0 or cookies[begin - 2 : begin] == _NEXT) and lowered.find(FAMILY, begin + 1) < 0:
+            end = cookies.find(b";", begin)
+            before, behind = cookies[: max(0, begin - 2)], b"" if end < 0 else cookies[end:]
+            return (before + behind if before else behind[1:]).strip(b" \t")
+    elif begin < 0 and not any(name in lowered for name in own):
         return cookies
     kept = [pair for pair in cookies.split(b";") if not is_own(pair.partition(b"=")[0], own)]
     return b";".join(kept).strip(b" \t")
-
-
-def is_suspect(cookies: bytes, own: Collection[bytes]) -> bool:
-    """Tell whether one of ours may be among these."""
-    lowered = cookies.lower()
-    return FAMILY in lowered or any(name in lowered for name in own)
 
 
 def is_own(name: bytes, own: Collection[bytes] = ()) -> bool:

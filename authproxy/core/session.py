@@ -8,9 +8,10 @@ version again, and a session of the old token would come back to life.
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from enum import Enum, unique
+from functools import lru_cache
 from hmac import compare_digest
 from typing import Final, NamedTuple
 
@@ -18,6 +19,9 @@ from authproxy.core.match import Match
 from authproxy.core.record import TokenRecord, UserId
 from authproxy.core.session_key import SessionKey
 
+_new: Final = tuple.__new__
+# Bound once: reaching a member through its class costs a call on Python 3.11.
+_PRIMARY: Final = Match.PRIMARY
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 _MILLISECOND: Final = timedelta(milliseconds=1)
 
@@ -76,8 +80,14 @@ class SessionRules:
     absolute: int
     per_user: int
     """Sessions that one user may have; one more ends the oldest."""
+    sealed: dict[bytes, "tuple[Session, TokenRecord, str]"] = field(
+        init=False, default_factory=dict, repr=False, compare=False
+    )
+    """Sessions whose seal was found good, by their keys: with which record, and the id of the pepper. No verdicts: it
+    counts for these very objects only, which do not change, and all else is asked of them every time."""
 
 
+_MOST_SEALED: Final = 10_000
 _MOST: Final = 2**63 - 1
 _MOST_VERSION: Final = 2**16 - 1
 _BYTES: Final = 32
@@ -120,6 +130,7 @@ class SessionMatch(NamedTuple):
     """The new `idle_ends` that the store must be told before anybody is let in; None: not yet."""
 
 
+@lru_cache(maxsize=4)  # one moment serves all requests of a millisecond
 def milliseconds(moment: datetime) -> int:
     """Return an instant in whole milliseconds, rounded down."""
     return (moment - _EPOCH) // _MILLISECOND
@@ -127,7 +138,10 @@ def milliseconds(moment: datetime) -> int:
 
 def store_keys(rules: SessionRules, session_id: bytes) -> tuple[bytes, ...]:
     """Return the keys under which the session of this id may be kept: one for each pepper, newest first."""
-    return tuple(key.store_key(session_id) for key in rules.keys)
+    keys = rules.keys
+    if len(keys) == 1:
+        return (keys[0].store_key(session_id),)
+    return tuple([key.store_key(session_id) for key in keys])
 
 
 def begin(
@@ -163,20 +177,38 @@ def judge(
     """
     moment = milliseconds(now)
     # A shorter lifetime in the configuration counts at once, for sessions that were made under a longer one, too.
-    ends = min(session.ends, session.created + rules.absolute)
-    if moment >= session.idle_ends or moment >= ends:
+    name, _, user_id, _, _, created, ends, idle_ends, _ = session
+    ends = min(ends, created + rules.absolute)
+    if moment >= idle_ends or moment >= ends:
         return SessionReason.EXPIRED
-    if record is None or record.user_id != session.user_id:
+    if record is None or record.user_id != user_id:
         return SessionReason.UNKNOWN_USER
     matched = _credential(session, record, now)
-    if isinstance(matched, SessionReason):
+    if matched.__class__ is SessionReason:
         return matched
+    known = rules.sealed.get(name)
+    if known is not None and known[0] is session and known[1] is record:
+        pepper: str | None = known[2]
+    else:
+        pepper = _sealed_with(rules, session, record)
+    if pepper is None:
+        return SessionReason.FORGED
+    remaining, idle = idle_ends - moment, rules.idle
+    refresh = None if idle // 2 < remaining <= idle else next_idle_end(idle, idle_ends, ends, moment)
+    # A named tuple's own constructor is Python code; this is the same without it.
+    return _new(SessionMatch, (session, matched, pepper, refresh))
+
+
+def _sealed_with(rules: SessionRules, session: Session, record: TokenRecord) -> str | None:
+    """Return the id of the pepper by whose key a session is sealed, for this record; None: by none."""
     digest = _hash_of(session, record)
     for key in rules.keys:
         if session.zone == rules.zone and compare_digest(_mac(key, session, digest), session.mac):
-            refresh = next_idle_end(rules.idle, session.idle_ends, ends, moment)
-            return SessionMatch(session, matched, key.id, refresh)
-    return SessionReason.FORGED
+            if len(rules.sealed) >= _MOST_SEALED:
+                rules.sealed.clear()
+            rules.sealed[session.key] = session, record, key.id
+            return key.id
+    return None
 
 
 def next_idle_end(idle: int, idle_ends: int, ends: int, now: int) -> int | None:
@@ -202,7 +234,7 @@ def _credential(session: Session, record: TokenRecord, now: datetime) -> Match |
     if record.rotation_version != session.current:
         return SessionReason.ROTATED
     if session.version == session.current:
-        return Match.PRIMARY
+        return _PRIMARY
     end = record.grace_expires_at
     is_previous = session.version == session.current - 1 and record.previous_hash is not None
     return Match.GRACE if is_previous and end is not None and now < end else SessionReason.ROTATED

@@ -6,6 +6,7 @@ from typing import Final, final
 
 from typing_extensions import override
 
+from authproxy.core.keyed_hash import begin_hmac
 from authproxy.core.secret import Secret
 
 _DIGEST_BYTES: Final = 32
@@ -26,27 +27,36 @@ def derive(secret: bytes, info: bytes) -> bytes:
 class SessionKey:
     """Names and seals the sessions of one zone under one pepper; its `repr` shows the pepper's id only."""
 
-    __slots__ = ("_key", "_zone", "id")
+    __slots__ = ("_begin_key", "_begin_seal", "_outer", "_zone", "id")
 
     id: str
     """The pepper's, for logs."""
 
     def __init__(self, pepper: Secret[bytes], pepper_id: str, zone: str) -> None:
         self._zone = zone.encode()
-        self._key = derive(pepper.reveal(), b"authproxy session key\0" + self._zone)
+        key = derive(pepper.reveal(), b"authproxy session key\0" + self._zone)
+        self._begin_key, self._outer = begin_hmac(key, "sha256", _FOR_ID)
+        self._begin_seal, _ = begin_hmac(key, "sha256", _FOR_RECORD)
         self.id = pepper_id
 
     def store_key(self, session_id: bytes) -> bytes:
         """Return the 32 bytes under which a session is kept; its id cannot be found from them."""
-        return hmac.digest(self._key, _FOR_ID + session_id, "sha256")
+        begin, copy_outer = self._begin_key, self._outer
+        inner, outer = begin(), copy_outer()
+        inner.update(session_id)
+        outer.update(inner.digest())
+        return outer.digest()
 
     def mac(self, store_key: bytes, user_id: bytes, numbers: tuple[int, int, int, int], digest: bytes) -> bytes:
         """Return the 32 bytes that seal a session; every part but the last has a fixed size.
 
         `numbers`: the credential's version, the record's, created, absolute end. `digest`: the credential's, 64 bytes.
         """
-        message = _FOR_RECORD + store_key + user_id + _pack(*numbers) + digest + self._zone
-        return hmac.digest(self._key, message, "sha256")
+        begin, copy_outer = self._begin_seal, self._outer
+        inner, outer = begin(), copy_outer()
+        inner.update(store_key + user_id + _pack(*numbers) + digest + self._zone)
+        outer.update(inner.digest())
+        return outer.digest()
 
     @override
     def __repr__(self) -> str:

@@ -5,6 +5,7 @@ from typing import Final
 from authproxy.catalogs.interface import MISS
 from authproxy.core.decision import Allow, Deny, Reason, admit, ask, judge
 from authproxy.core.match import Match
+from authproxy.core.origin import SAFE_METHODS
 from authproxy.core.record import user_id_text
 from authproxy.core.tally import owner_of
 from authproxy.edge.certified import UNFIT, Question, ask_certified, judge_question
@@ -106,6 +107,9 @@ def _decide_visitor(
     if isinstance(verdict, Deny):
         return _denied(services, facts, route.zone, verdict)
     facts.allow = verdict
+    head = facts.request
+    if head.is_usual and head.method in SAFE_METHODS and route.allow is None and verdict.matched is not _GRACE:
+        return None
     return _admitted(services, facts, route, verdict)
 
 

@@ -28,14 +28,15 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
         # The way of most requests, put together at once.
         allow, origin, host = facts.allow, facts.origin, head.host
         id_header = facts.runtime.id_header
+        cookie = b"" if head.cookies is None else _cookie_line(facts, head.cookies)
+        where = origin.known_lines if host == origin.known_host else origin.lines(host)
         if allow is not None and id_header is not None:
-            return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b%b\r\n\r\n" % (
-                head.method, head.target, host, head.passed,
-                origin.known_lines if host == origin.known_host else origin.lines(host), facts.request_id,
+            return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%b%bX-Request-Id: %b\r\n%b%b\r\n\r\n" % (
+                head.method, head.target, host, head.passed, cookie, where, facts.request_id,
                 id_header, allow.record.user_id_header,
             )  # fmt: skip
-        return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%bX-Request-Id: %b\r\n%b\r\n" % (
-            head.method, head.target, host, head.passed, origin.lines(host), facts.request_id,
+        return b"%b %b HTTP/1.1\r\nHost: %b%b\r\n%b%bX-Request-Id: %b\r\n%b\r\n" % (
+            head.method, head.target, host, head.passed, cookie, where, facts.request_id,
             b"" if allow is None else identity_lines(facts, allow),
         )  # fmt: skip
     target = head.target
@@ -126,10 +127,14 @@ def _credentials(facts: Facts, route: Route) -> bytes:
         if route.forward_credentials or not ours:
             lines = b"Authorization: %b\r\n" % head.authorization
     if head.cookies is not None and b"COOKIE" not in dropped:
-        cookies = without_own(head.cookies, facts.runtime.own_cookies)
-        if cookies or not head.cookies:
-            lines += b"Cookie: %b\r\n" % cookies
+        lines += _cookie_line(facts, head.cookies)
     return lines
+
+
+def _cookie_line(facts: Facts, cookies: bytes) -> bytes:
+    """Return the line of all cookies but ours, empty when none is left."""
+    passed = without_own(cookies, facts.runtime.own_cookies)
+    return b"Cookie: %b\r\n" % passed if passed or not cookies else b""
 
 
 def _framing(route: Route, head: RequestHead) -> bytes:

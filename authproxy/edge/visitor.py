@@ -6,7 +6,7 @@ A token outranks the cookie, and a bad one never falls back to it; a cookie outr
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from authproxy.catalogs.interface import MISS
 from authproxy.core.bearer import offers_token
@@ -26,6 +26,9 @@ from authproxy.runtime import Route, Zone
 from authproxy.sessions.interface import UNREAD
 from authproxy.sessions.means import SessionMeans
 
+# A named tuple's own constructor is Python code; this is the same without it.
+_new: Final = tuple.__new__
+
 
 class Visitor(NamedTuple):
     """Somebody whose cookie names a session; whether there is one is still to be asked."""
@@ -41,7 +44,7 @@ def read_visitor(means: SessionMeans, head: RequestHead) -> Visitor | Deny | Non
     if shown is None:
         return None
     # Never `presented`: an old cookie comes with every request of a page, and nobody guesses 256 bits.
-    return Deny(SessionReason.MALFORMED, presented=False) if shown is UNFIT else Visitor(shown)
+    return Deny(SessionReason.MALFORMED, presented=False) if shown is UNFIT else _new(Visitor, (shown,))
 
 
 def judge_now(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) -> Allow | Deny | None:
@@ -60,7 +63,7 @@ def judge_now(zone: Zone, means: SessionMeans, visitor: Visitor, now: datetime) 
     if record is MISS:
         return None
     matched = judge(means.rules, session, record, now)
-    if isinstance(matched, SessionReason) or matched.refresh is not None:
+    if not isinstance(matched, SessionMatch) or matched.refresh is not None:
         # The store is to be told.
         return None
     return _allow(zone, matched, record)
@@ -201,4 +204,5 @@ def _allow(
 ) -> Allow | Deny:
     if record is None:
         return _deny(SessionReason.UNKNOWN_USER, matched.session)
-    return Allow(record, zone.name, "session", matched.session.version, matched.matched, matched.pepper, lines)
+    session, credential, pepper, _ = matched
+    return _new(Allow, (record, zone.name, "session", session.version, credential, pepper, lines))

@@ -28,10 +28,9 @@ class RequestHead:
 
     # What every request reads has a slot. The rest are defaults: to set what nobody reads costs, too.
     __slots__ = (
-        "__dict__", "authorization", "close", "has_body", "host", "is_usual", "method", "passed", "path", "target", "token",
+        "__dict__", "authorization", "close", "cookies", "has_body", "host", "is_usual", "method", "passed", "path", "target", "token",
     )  # fmt: skip
 
-    cookies: bytes | None = None
     content_length: int = -1
     """-1: no such field."""
     chunked: bool = False
@@ -57,9 +56,10 @@ class RequestHead:
     """The end-to-end field lines that pass, as they came, each with CRLF before it; Host, Authorization and Cookie are
     not among them."""
     is_usual: bool
-    """Nothing but `authorization` and `token` differs from the defaults, the method is a usual one, and there is nothing
+    """Nothing but `authorization`, `token` and `cookies` differs from the defaults, the method is a usual one, and there is nothing
     in the path to look at (`core.path.worth_a_look`) or to escape in JSON."""
     authorization: bytes | None
+    cookies: bytes | None
     token: tuple[bytes, bytes, bytes] | None
     """What `core.token.assemble` takes, when the authorization is known to hold a token by its shape."""
     has_body: bool
@@ -105,6 +105,6 @@ def request_head(  # noqa: PLR0913, PLR0917  # on the hot path
     head.host = host
     head.passed = passed
     head.is_usual = is_usual
-    head.authorization = head.token = None
+    head.authorization = head.token = head.cookies = None
     head.has_body = head.close = False
     return head

@@ -81,7 +81,8 @@ class RequestReader:
             head.token = prefix, version, payload
         else:
             head.authorization = head.token = None
-        head.is_usual = plain == path and not usual.has_more
+        head.cookies = None
+        head.is_usual = plain == path and not usual.has_length
         if usual.has_more:
             length, cookie, _ = usual.pick_more(found)
             if length:

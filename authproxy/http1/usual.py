@@ -105,7 +105,7 @@ ANSWER_GRAMMAR: Final = Grammar(
 class Usual:
     """Takes heads of one shape."""
 
-    __slots__ = ("has_cookie", "has_more", "is_one_run", "match", "pick", "pick_more", "runs")
+    __slots__ = ("has_cookie", "has_length", "has_more", "is_one_run", "match", "pick", "pick_more", "runs")
 
     def __init__(self, grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
         """`sequence`: the field names as they stand; `kinds`: what `core.names` says of each."""
@@ -134,6 +134,7 @@ class Usual:
         """And what few heads have, with nothing behind it."""
         self.has_more = any(group in groups for group in grammar.more)
         self.has_cookie = "cookie" in groups
+        self.has_length = "length" in groups
 
 
 class Habits:

@@ -59,9 +59,9 @@ class Load:
         how = f", {self.rate} requests/s" if self.style is Style.PACED else ""
         return f"{who}, {self.connections} {'new ' if self.style is Style.FRESH else ''}connections at a time{how}"
 
-    def start(self, name: str, port: int) -> subprocess.Popen[bytes]:
-        """Send requests to `port` until it is stopped."""
-        return self.crew.start(name, self._command(port), self.core)
+    def start(self, name: str, port: int, requests: Path | None = None) -> subprocess.Popen[bytes]:
+        """Send requests to `port` until it is stopped; other `requests` than the material's, where a target has its own."""
+        return self.crew.start(name, self._command(port, requests or self.material.requests), self.core)
 
     def stop(self, name: str, process: subprocess.Popen[bytes]) -> Tally:
         """End the load; return what came of it."""
@@ -79,7 +79,7 @@ class Load:
     def _is_wrk(self) -> bool:
         return self.style is Style.KEPT and shutil.which("wrk") is not None
 
-    def _command(self, port: int) -> list[str | Path]:
+    def _command(self, port: int, requests: Path) -> list[str | Path]:
         material, number = self.material, str(self.connections)
         if self._is_wrk:
             options: list[str | Path] = [
@@ -94,8 +94,8 @@ class Load:
                 "-s",
                 PEERS / "wrk.lua",
             ]
-            return ["wrk", *options, f"https://127.0.0.1:{port}/", "--", material.requests]
+            return ["wrk", *options, f"https://127.0.0.1:{port}/", "--", requests]
         if self.style is Style.FRESH:
-            return [sys.executable, PEERS / "connect.py", str(port), number, material.requests]
+            return [sys.executable, PEERS / "connect.py", str(port), number, requests]
         own: list[str | Path] = [sys.executable, PEERS / "client.py", str(port), number]
-        return [*own, material.authority, material.requests, str(self.rate)]
+        return [*own, material.authority, requests, str(self.rate)]

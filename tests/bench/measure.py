@@ -90,7 +90,7 @@ class Meter:
             NoAnswers: there is nothing to measure.
         """
         name = f"load-{target.name}"
-        process = self.load.start(name, target.port)
+        process = self.load.start(name, target.port, target.requests)
         try:
             self._warm_up(target)
             spent, answered, begin = cpu_of(target), self.upstream.answered(), time.monotonic()

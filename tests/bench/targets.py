@@ -6,13 +6,14 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final, TypeAlias
 
 from tests.bench.check import problems, relay_problems
 from tests.bench.material import UPSTREAM_NAME, Material
 from tests.bench.processes import Crew, StartError, version_of
+from tests.bench.signed_in import requests_of, sign_in
 from tests.bench.templates import PEERS, fill, user_line
 from tests.bench.upstream import Upstream
 from tests.ports import free_ports
@@ -30,6 +31,8 @@ class Target:
     port: int
     processes: tuple[subprocess.Popen[bytes], ...]
     """Its own and those it cannot do without; what these start counts as well."""
+    requests: Path | None = None
+    """What the load sends to it, where that is not what everybody is sent."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -83,6 +86,20 @@ def _start_authproxy(site: Site, name: str) -> Target:
     path = folder / "authproxy.yaml"
     path.write_text(product_config(port, ops_port, site.upstream.port, held=site.held))
     return site.start(name, [sys.executable, "-m", "authproxy", "run", "-c", path], port)
+
+
+def _start_with_sessions(site: Site, name: str) -> Target:
+    port, ops_port = free_ports(2)
+    folder = site.material.folder / name
+    folder.mkdir()
+    for file in ("server.pem", "ca.pem", "pepper", "tokens.yaml"):
+        shutil.copy2(site.material.folder / file, folder)
+    path = folder / "authproxy.yaml"
+    path.write_text(product_config(port, ops_port, site.upstream.port, held=site.held, accepts="token, session"))
+    target = site.start(name, [sys.executable, "-m", "authproxy", "run", "-c", path], port)
+    requests = folder / "requests"
+    requests.write_bytes(requests_of(site.material, sign_in(port, site.material)))
+    return replace(target, requests=requests)
 
 
 def product_config(port: int, ops_port: int, upstream_port: int, *, held: int = 0, accepts: str = "token") -> str:
@@ -177,6 +194,7 @@ _NGINX: Final = ("nginx", "-v")
 _HAPROXY: Final = ("haproxy", "-v")
 KINDS: Final[Mapping[str, Kind]] = {
     "authproxy": Kind(start=_start_authproxy, about="one worker, access log on"),
+    "authproxy-session": Kind(start=_start_with_sessions, about="the same, asked by browsers that have signed in"),
     "naive": Kind(start=_start_script("naive.py"), about="aiohttp's application and client session on asyncio"),
     "nginx-auth-request": Kind(
         start=_start_auth_request,

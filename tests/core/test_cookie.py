@@ -41,7 +41,9 @@ def test_the_session_is_found_among_others(cookies):
     assert read_session_id(cookies, NAME) == ID
 
 
-@pytest.mark.parametrize("cookies", [None, b"", b"a=b", pair(name=b"__Host-authproxy-web2"), b"a=" + NAME, NAME])
+@pytest.mark.parametrize(
+    "cookies", [None, b"", b"a=b", b"a=b; c", pair(name=b"__Host-authproxy-web2"), b"a=" + NAME, NAME]
+)
 def test_no_cookie_of_the_name_is_none(cookies):
     """A name in another cookie's value is none, nor is a name without a value."""
     assert read_session_id(cookies, NAME) is None
@@ -98,19 +100,36 @@ names = st.sampled_from(
 values = st.binary(max_size=4).map(lambda raw: raw.translate(None, b";\r\n\0"))
 
 
-@given(st.lists(st.tuples(names, values, st.sampled_from([b";", b"; ", b" ;"])), max_size=6))
-@example([(NAME, b"", b";"), (b"a", b"", b"; ")])
-def test_whatever_is_left_holds_none_of_ours(pairs):
+fields = st.lists(st.tuples(names, values, st.sampled_from([b";", b"; ", b" ;"])), max_size=6)
+
+
+@given(fields, st.sampled_from([frozenset({b"__host-mine"}), frozenset()]))
+@example([(NAME, b"", b";"), (b"a", b"", b"; ")], frozenset())
+@example([(b"a", NAME, b"; "), (NAME, b"", b"")], frozenset())
+def test_whatever_is_left_holds_none_of_ours(pairs, own):
     """And what is left was there, in the same order."""
     cookies = b"".join(name + b"=" + value + end for name, value, end in pairs)
-    left = without_own(cookies, {b"__host-mine"})
+    left = without_own(cookies, own)
 
-    assert not any(is_own(part.partition(b"=")[0], {b"__host-mine"}) for part in left.split(b";"))
-    for name in (NAME, b"__Host-authproxy-x", b"__Host-mine"):
+    assert not any(is_own(part.partition(b"=")[0], own) for part in left.split(b";"))
+    for name in (NAME, b"__Host-authproxy-x"):
         assert read_session_id(left, name) is None
-    wanted = [name + b"=" + value for name, value, _ in pairs if not is_own(name, {b"__host-mine"})]
+    wanted = [name + b"=" + value for name, value, _ in pairs if not is_own(name, own)]
     found = [part.strip(b" \t") for part in left.split(b";") if part.strip(b" \t")]
     assert found == [one.strip(b" \t") for one in wanted if one.strip(b" \t")]
+
+
+@given(fields, st.sampled_from([ID, ID[::-1], b"", b"short"]))
+def test_a_session_is_read_as_pair_by_pair(pairs, value):
+    """However the field is written: the look at what browsers write finds nothing else."""
+    at = len(pairs) // 2
+    pairs = [*pairs[:at], (NAME, value, b"; "), *pairs[at:]]
+    cookies = b"".join(name + b"=" + value + end for name, value, end in pairs)
+    split = [part.strip(b" \t").partition(b"=") for part in cookies.split(b";")]
+    found = [shown.lstrip(b" \t") for name, mark, shown in split if mark and name.rstrip(b" \t") == NAME]
+    wanted = found[0] if len(found) == 1 and found[0] in {ID, ID[::-1]} else UNFIT
+
+    assert read_session_id(cookies, NAME) == wanted
 
 
 @pytest.mark.parametrize(("left", "seconds"), [(14_400_000, 14_400), (1, 1), (999, 1), (1000, 1), (1001, 2), (1500, 2)])

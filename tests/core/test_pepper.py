@@ -1,11 +1,8 @@
 """The hash that catalogs keep."""
 
-import _hashlib
-import hashlib
 import hmac
 import json
 import pickle
-import sys
 from pathlib import Path
 from uuid import UUID
 
@@ -13,7 +10,6 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.core import pepper as pepper_module
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import UserId
 from authproxy.core.secret import Secret
@@ -75,27 +71,3 @@ def test_a_pepper_shows_its_id_only():
     assert not any(isinstance(each, bytes | Secret) for each in kept)
     with pytest.raises(TypeError):
         pickle.dumps(pepper)
-
-
-def test_a_validated_openssl_hashes_by_itself(monkeypatch):
-    """Under FIPS 140 no other implementation may; both give the same bytes."""
-    assert pepper_module._own_sha512() is not hashlib.sha512
-    monkeypatch.setattr(_hashlib, "get_fips_mode", lambda: 1)
-
-    assert pepper_module._own_sha512() is hashlib.sha512
-    assert pepper_module._own_sha512()(KEY).digest() == pepper_module._sha512(KEY).digest()
-
-
-def test_without_an_own_implementation_openssl_hashes(monkeypatch):
-    """Some systems build Python so."""
-    monkeypatch.setitem(sys.modules, "_sha512", None)
-    monkeypatch.setitem(sys.modules, "_sha2", None)
-
-    assert pepper_module._own_sha512() is hashlib.sha512
-
-
-def test_where_the_mode_cannot_be_told_openssl_hashes(monkeypatch):
-    """Slower is better than not allowed."""
-    monkeypatch.delattr(_hashlib, "get_fips_mode")
-
-    assert pepper_module._own_sha512() is hashlib.sha512

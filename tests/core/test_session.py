@@ -10,6 +10,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from authproxy.core import session as module
 from authproxy.core.match import Match
 from authproxy.core.record import TokenRecord, UserId
 from authproxy.core.secret import Secret
@@ -67,6 +68,32 @@ def test_a_session_is_good_as_soon_as_it_is_made():
     session = made()
 
     assert judge(rules(), session, RECORD, NOW) == SessionMatch(session, Match.PRIMARY, NEW.id, None)
+
+
+def test_a_seal_is_looked_at_again_for_whatever_is_not_the_very_same():
+    """Found good once, it is believed of these very objects: of no other session, record, zone or pepper."""
+    own, session = rules(), made()
+    assert isinstance(judge(own, session, RECORD, NOW), SessionMatch)
+    forged, other = session._replace(mac=b"m" * 32), replace(RECORD, hash=b"x" * 64)
+
+    assert isinstance(judge(own, session, RECORD, NOW), SessionMatch)
+    assert judge(own, forged, RECORD, NOW) is SessionReason.FORGED
+    assert judge(own, session, other, NOW) is SessionReason.FORGED
+    assert judge(replace(own, keys=(OLD,)), session, RECORD, NOW) is SessionReason.FORGED
+    assert judge(replace(own, zone="api"), session, RECORD, NOW) is SessionReason.FORGED
+    assert judge(own, session, replace(RECORD, disabled=True), NOW) is SessionReason.USER_DISABLED
+    assert judge(own, session, RECORD, NOW + timedelta(hours=4)) is SessionReason.EXPIRED
+    assert isinstance(judge(own, session, RECORD, NOW), SessionMatch)
+
+
+def test_the_seals_that_are_remembered_are_bounded(monkeypatch):
+    """Nobody's number of sessions makes them more."""
+    monkeypatch.setattr(module, "_MOST_SEALED", 3)
+    own = rules()
+    sessions = [begin(own, COOKIE[:-1] + bytes([letter]), RECORD, 3, NOW) for letter in b"ABCDEFG"]
+    for session in sessions:
+        assert isinstance(judge(own, session, RECORD, NOW), SessionMatch)
+        assert 0 < len(own.sealed) <= 3
 
 
 @pytest.mark.parametrize("case", REFRESH, ids=lambda case: case["note"])

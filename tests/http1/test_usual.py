@@ -342,7 +342,7 @@ def test_a_pattern_takes_cookies_without_the_blanks_around_them():
     for value, cookies in ((b"", b""), (b" \t ", b""), (b"\t a=b; c \t", b"a=b; c"), (b"a", b"a")):
         found = reader.take(head + value + b"\r\n\r\n")
         assert found is not None
-        assert (found.cookies, found.content_length, found.has_body, found.is_usual) == (cookies, -1, False, False)
+        assert (found.cookies, found.content_length, found.has_body, found.is_usual) == (cookies, -1, False, True)
 
 
 def test_reports_are_read_with_care_unless_nobody_is_believed():
