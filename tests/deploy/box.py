@@ -126,12 +126,16 @@ def engine(state: Path, *, reaches_registries: bool) -> Iterator[int]:
     with log.open("wb") as output:
         # A session of its own: Ctrl-C is for the tests, which still need the engine to tidy up.
         process = subprocess.Popen([*spaces, *daemon], stdout=output, stderr=output, start_new_session=True)
+    before = os.environ.get("DOCKER_HOST")
     os.environ["DOCKER_HOST"] = socket
     try:
         wait_for(process, log)
         yield process.pid
     finally:
-        del os.environ["DOCKER_HOST"]
+        if before is None:
+            del os.environ["DOCKER_HOST"]
+        else:
+            os.environ["DOCKER_HOST"] = before
         process.terminate()
         process.wait(PATIENCE)
 

@@ -1,5 +1,7 @@
 """What `make deploy-test` says to a machine that cannot run containers."""
 
+import os
+
 import pytest
 
 from tests.deploy import box
@@ -22,7 +24,8 @@ def test_who_is_not_root_is_told_what_else_there_is(monkeypatch):
 
 
 def test_a_daemon_that_ends_shows_its_reason(tmp_path, monkeypatch):
-    """What dockerd said last is what one needs to know."""
+    """What dockerd said last is what one needs to know, and DOCKER_HOST leads where it led before."""
+    monkeypatch.setenv("DOCKER_HOST", "unix:///elsewhere")
     monkeypatch.setenv("PATH", f"{tmp_path}:/usr/bin:/bin")
     unshare = tmp_path / "unshare"
     unshare.write_text("#!/bin/sh\necho failed to start daemon: no space left\nexit 1\n")
@@ -33,6 +36,8 @@ def test_a_daemon_that_ends_shows_its_reason(tmp_path, monkeypatch):
         box.engine(tmp_path, reaches_registries=False),
     ):
         pytest.fail("it started")
+
+    assert os.environ["DOCKER_HOST"] == "unix:///elsewhere"
 
 
 def test_a_base_is_made_again_when_what_it_carries_changes(tmp_path, monkeypatch):
