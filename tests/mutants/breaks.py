@@ -19,7 +19,9 @@ class Break:
 BREAKS: Final[dict[str, Break]] = {
     # ---------------------------------------------------------------- 1. Request head
     "METHOD SP target SP HTTP/1.1 CRLF": Break(
-        "edge/forward.py", "head.method, head.target, head.host, head.passed", "head.method, head.path, head.host, head.passed"
+        "edge/forward.py",
+        "head.method, head.target, host, head.passed, cookie, where, facts.request_id,\n                id_header",
+        "head.method, head.path, host, head.passed, cookie, where, facts.request_id,\n                id_header",
     ),
     "HTTP/1.0: closed, forwarded as 1.1": Break("http1/request.py", "head.http10 = head.close = True", "head.http10 = True"),
     "other versions, blanks, tabs": Break("http1/request.py", 'if version != b"HTTP/1.0":', "if False:"),
@@ -50,7 +52,7 @@ BREAKS: Final[dict[str, Break]] = {
     ),
     "chunk lines": Break("http1/chunked.py", 'raise BadChunk("chunk longer than its size")', "pass"),
     "trailers": Break("http1/chunked.py", "            self._check_trailer(line)", "            pass"),
-    "one request at a time, in order": Break("edge/connection.py", "self._buffer = data[reader.end :]", 'self._buffer = b""'),
+    "one request at a time, in order": Break("edge/connection.py", 'b"" if end == len(data) else data[end:]', 'b""'),
     "a body cut short is never completed": Break(
         "edge/outcome.py",
         "        self._release()\n        if connection is not None:\n            connection.abort()",
@@ -111,7 +113,7 @@ BREAKS: Final[dict[str, Break]] = {
         "edge/exchange.py", "close = request.close or not self.request_done or services", "close = request.close or services"
     ),
     # ---------------------------------------------------------------- 5. Time and size
-    "handshake": Break("door/acceptor.py", "monotonic() + self.handshake", "monotonic() + 60"),
+    "handshake": Break("door/acceptor.py", "arrival.begun + self.handshake", "arrival.begun + 60"),
     "head": Break("edge/carrier.py", 'Malformed(408, "head took too long")', 'Malformed(400, "head took too long")'),
     "body": Break("edge/exchange.py", 'status=408, reason="body-timeout"', 'status=400, reason="body-timeout"'),
     "max_body": Break(

@@ -38,9 +38,9 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
     },
     "authproxy/edge/decide.py": {
         "only the quick way is left out: the long one finds the same": [
-            "decide: if not head.is_usual and head.target == b'*':: without not head.is_usual",
+            "decide: if not is_usual and head.target == b'*':: without not is_usual",
             "decide: verdict = judge(zone.rules, question, known, now) if rules is None else judge_question(zon: if False for rules is None",
-            "decide: if route.allow is None and (not head.has_body) and (head.upgrade is None):: if False for route.allow is None and (not head.has_body) and (head.upgrade is None)",
+            "decide: if is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _GRACE):: if False for is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _GRACE)",
             "_admitted: if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_t: without head.upgrade is not None",
         ],
         "the clock is read once more than it need be": [
