@@ -34,6 +34,7 @@ NEEDED = {
     "/usr/sbin/dockerd": "docker.io",
     "/usr/bin/docker": "docker.io",
     "mmdebstrap": "mmdebstrap",
+    "setpriv": "util-linux",
     "unshare": "util-linux",
     "nsenter": "util-linux",
     "ip": "iproute2",
@@ -118,7 +119,8 @@ def engine(state: Path, *, reaches_registries: bool) -> Iterator[int]:
         *("/usr/sbin/dockerd", "--data-root", home / "data", "--exec-root", home / "exec"),
         *("--pidfile", home / "docker.pid", "-H", socket),
     ]
-    spaces = ["unshare", "--mount", "--propagation", "private"]
+    # It ends with us, however we do: one that was left behind would hold the data against the next.
+    spaces = ["setpriv", "--pdeathsig", "TERM", "unshare", "--mount", "--propagation", "private"]
     if reaches_registries:
         daemon += options
     else:
