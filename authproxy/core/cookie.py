@@ -44,14 +44,19 @@ def read_session_id(cookies: bytes | None, name: bytes) -> bytes | Unfit | None:
     """
     if cookies is None:
         return None
-    # As browsers write it, and the name is nowhere else: no more need be read.
-    begin = cookies.find(name + b"=")
-    if (begin == 0 or (begin > 0 and cookies[begin - 2 : begin] == _NEXT)) and cookies.find(name, begin + 1) < 0:
-        end = cookies.find(b";", begin)
-        value = cookies[begin + len(name) + 1 : end if end > 0 else None]
-        return value if ID(value) is not None else UNFIT
-    if name not in cookies:
+    begin = cookies.find(name)
+    if begin < 0:
         return None
+    behind = begin + len(name)
+    # As browsers write it, and the name is nowhere else: no more need be read.
+    if (
+        (begin == 0 or cookies[begin - 2 : begin] == _NEXT)
+        and cookies.startswith(b"=", behind)
+        and cookies.find(name, behind) < 0
+    ):
+        end = cookies.find(b";", behind)
+        value = cookies[behind + 1 : end if end > 0 else None]
+        return value if ID(value) is not None else UNFIT
     found = [value for own, mark, value in _pairs(cookies) if own == name and mark]
     if not found:
         return None

@@ -55,6 +55,8 @@ def test_no_cookie_of_the_name_is_none(cookies):
         pair() + b"; " + pair(),
         pair() + b"; a=b; " + pair(ID[::-1]),
         pair() + b"; " + pair(b""),
+        pair(ID[::-1], NAME + b" ") + b"; " + pair(),
+        pair() + b"; " + pair(ID[::-1], NAME + b"\t"),
         pair(b"short") + b"; " + pair(),
         pair(b""),
         pair(ID[:-1]),
@@ -95,7 +97,7 @@ def test_our_cookies_go_and_all_others_stay(cookies, left):
 
 
 names = st.sampled_from(
-    [b"a", b"A", b"session", NAME, NAME.lower(), b"__Host-authproxy-x", b"__Host-mine", b" b ", b""]
+    [b"a", b"A", b"session", NAME, NAME + b" ", NAME.lower(), b"__Host-authproxy-x", b"__Host-mine", b" b ", b""]
 )
 values = st.binary(max_size=4).map(lambda raw: raw.translate(None, b";\r\n\0"))
 
