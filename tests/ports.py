@@ -1,12 +1,8 @@
 """Ports that a server under test may listen on, given before it is started."""
 
-import fcntl
 import itertools
-import os
 import socket
-import tempfile
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Final
 
 # Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up): nothing takes one of
@@ -22,18 +18,18 @@ def _claimed() -> Iterator[int]:
     Asking whether a port is free is not enough: one that was given and is not listened on yet looks free to everybody.
     A server that is asked there would then be another test's.
     """
-    directory = Path(tempfile.gettempdir()) / f"authproxy-test-ports-{os.getuid()}"
-    directory.mkdir(mode=0o700, exist_ok=True)
     for block in range(_BLOCKS):
-        claim = os.open(directory / str(block), os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        # A name that is no file (unix(7), abstract sockets): gone with the process, however that ends.
+        claim = socket.socket(socket.AF_UNIX)
         try:
-            fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(claim)
+            claim.bind(f"\0authproxy-test-ports-{block}")
+        except OSError:
+            claim.close()
             continue
         first = _FIRST + block * _BLOCK
-        yield from itertools.cycle(range(first, first + _BLOCK))
-    raise RuntimeError(f"all {_BLOCKS} blocks of test ports are claimed: see who holds the files in {directory}")
+        with claim:
+            yield from itertools.cycle(range(first, first + _BLOCK))
+    raise RuntimeError(f"all {_BLOCKS} blocks of test ports are claimed by other processes")
 
 
 _PORTS: Final = _claimed()

@@ -168,7 +168,7 @@ class Exchange(Outcome):
             complete
             and self.request_done
             and head.content_length >= 0
-            and not (request.close or services.current.draining)
+            and not (request.close or services.current.ending)
         ):
             # The way of most answers.
             send(answer_head(facts, self._route, head, chunked=False, close=False) + body)
@@ -183,7 +183,7 @@ class Exchange(Outcome):
         if head.content_length < 0 and not has_no_body(request, head.status):
             # The length is not known: chunks for HTTP/1.1, the end of the connection for HTTP/1.0.
             self._chunked_out = not request.http10
-        close = request.close or not self.request_done or services.current.draining
+        close = request.close or not self.request_done or services.current.ending
         request.close = close
         block = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
         send(block + (self._framed(body, complete=complete) if self._chunked_out else body))

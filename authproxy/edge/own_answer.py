@@ -34,7 +34,7 @@ def send_refusal(
     unread = body is not None and (
         isinstance(body, ChunkedReader) or body.left > _SKIPPED_BODY or head.expect_continue
     )  # fmt: skip
-    close = refusal.close or head.close or unread or services.current.draining
+    close = refusal.close or head.close or unread or services.current.ending
     pages = pages_of(facts.runtime)
     if facts.allow is not None and facts.allow.answer_lines:
         # The store has been told already: the browser must hear of its refreshed cookie whatever came after.

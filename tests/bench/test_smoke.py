@@ -101,7 +101,7 @@ def test_an_unknown_target_is_refused(environ):
     done = run(environ, "run.py", "--only=authproxi")
 
     assert done.returncode == 2
-    assert "there is no 'authproxi' (known: authproxy, naive," in done.stderr
+    assert "there is no 'authproxi' (known: authproxy, authproxy-session, naive," in done.stderr
 
 
 def test_a_signal_in_the_middle_of_a_start_loses_nobody(environ, tmp_path):

@@ -193,6 +193,21 @@ def test_balancers_are_told_before_the_doors_close(house, until):
     assert house.ask("/", house.user).status == 200
 
 
+def test_kept_connections_are_given_up_before_the_doors_close(house, until):
+    """Each with an answer that says so: a client whose connection just ends may have sent its next request already."""
+    house.config["timeouts"] = {"pre_stop": "30s"}
+    running = house.start()
+    with house.client() as allowed, house.client() as refused:
+        assert "Connection" not in allowed.ask("/", house.user).headers
+        assert "Connection" not in refused.ask("/").headers
+        running.term()
+        until(lambda: not_ready(running), 3.0, "not ready")
+        answers = allowed.ask("/", house.user), refused.ask("/")
+
+        assert [answer.status for answer in answers] == [200, 401]
+        assert [answer.headers.get("Connection") for answer in answers] == ["close", "close"]
+
+
 def test_nothing_to_wait_for_is_not_waited_for(house):
     """Idle connections that read their end are closed, and the process is gone at once."""
     house.config["timeouts"] = {"drain": "20s"}
