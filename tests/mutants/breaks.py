@@ -20,8 +20,8 @@ BREAKS: Final[dict[str, Break]] = {
     # ---------------------------------------------------------------- 1. Request head
     "METHOD SP target SP HTTP/1.1 CRLF": Break(
         "edge/forward.py",
-        "head.method, head.target, host, head.passed, cookie, where, facts.request_id,\n                id_header",
-        "head.method, head.path, host, head.passed, cookie, where, facts.request_id,\n                id_header",
+        'head.method, head.target, host, head.passed, cookie, where, facts.request_id,\n            b"" if',
+        'head.method, head.path, host, head.passed, cookie, where, facts.request_id,\n            b"" if',
     ),
     "HTTP/1.0: closed, forwarded as 1.1": Break("http1/request.py", "head.http10 = head.close = True", "head.http10 = True"),
     "other versions, blanks, tabs": Break("http1/request.py", 'if version != b"HTTP/1.0":', "if False:"),
