@@ -3,6 +3,7 @@
 A token outranks the cookie, and a bad one never falls back to it; a cookie outranks a certificate in the same way.
 """
 
+import asyncio
 from contextlib import suppress
 from dataclasses import replace
 from datetime import datetime
@@ -28,6 +29,8 @@ from authproxy.sessions.means import SessionMeans
 
 # A named tuple's own constructor is Python code; this is the same without it.
 _new: Final = tuple.__new__
+# A turn takes so many seconds more than its answer: with `SessionMeans.turns`, a thousand questions a second at most.
+_BREATH: Final = 0.004
 
 
 class Visitor(NamedTuple):
@@ -136,16 +139,26 @@ def goes_on_now(zone: Zone, facts: Facts, now: datetime) -> bool | None:
 
 
 async def goes_on(zone: Zone, facts: Facts, now: datetime) -> bool:
-    """Tell whether the session that opened a stream would open it now; it does where that cannot be told just now."""
+    """Tell whether the session that opened a stream would open it now; it does where that cannot be told just now.
+
+    Streams wait for one another here, so that however many are open none is forgotten, and requests find the store free.
+    """
     means = zone.sessions
     visitor = None if means is None else read_visitor(means, facts.request)
     if means is None or not isinstance(visitor, Visitor):
         return False
-    try:
-        session = await find_session(means, visitor)
-        record = None if session is None else await zone.catalog.look_up(zone.name, session.user_id)
-    except (CatalogUnavailable, SessionStoreUnavailable):
-        return True
+    async with means.turns:
+        # Another stream of the session may just have asked.
+        known = goes_on_now(zone, facts, now)
+        if known is not None:
+            return known
+        try:
+            session = await find_session(means, visitor)
+            record = None if session is None else await zone.catalog.look_up(zone.name, session.user_id)
+        except (CatalogUnavailable, SessionStoreUnavailable):
+            return True
+        finally:
+            await asyncio.sleep(_BREATH)
     return session is not None and isinstance(judge(means.rules, session, record, now), SessionMatch)
 
 

@@ -1,12 +1,16 @@
 """What a zone whose people sign in is given: rules, store, cookie, and the places of its login."""
 
+from asyncio import Semaphore
 from dataclasses import dataclass, field
 from enum import Enum, unique
+from typing import Final
 
 from authproxy.core.cookie import CookieRules
 from authproxy.core.session import SessionRules
 from authproxy.core.stats import SessionStats
 from authproxy.sessions.interface import SessionStore
+
+_STREAMS: Final = 4
 
 
 @unique
@@ -53,3 +57,5 @@ class SessionMeans:
     or_token: bool
     """A token will do as well, and outranks the cookie."""
     stats: SessionStats = field(default_factory=SessionStats)
+    turns: Semaphore = field(default_factory=lambda: Semaphore(_STREAMS))
+    """Taken by streams while their sessions are asked for: a few at a time, first come, first served."""

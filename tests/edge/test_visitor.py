@@ -1,7 +1,9 @@
 """Deciding by session: what the cookie is worth, what outranks it, and what happens while store or catalog are asked."""
 
+import asyncio
 from dataclasses import replace
 from datetime import timedelta
+from time import monotonic
 from typing import Any
 
 import pytest
@@ -15,6 +17,7 @@ from authproxy.core.route import Pattern
 from authproxy.core.secret import Secret
 from authproxy.core.session import Session, SessionRules, begin, store_keys
 from authproxy.core.session_key import SessionKey
+from authproxy.core.stats import StoreStats
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
@@ -22,7 +25,8 @@ from authproxy.edge.own_answer import send_refusal
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.visitor import Visitor, goes_on, goes_on_now
 from authproxy.errors import SessionStoreUnavailable
-from authproxy.sessions.interface import UNREAD, Unread
+from authproxy.sessions.bounded import BoundedSessions
+from authproxy.sessions.interface import UNREAD, SessionStore, Unread
 from authproxy.sessions.means import Login, LoginPage, SessionMeans
 from authproxy.sessions.memory import MemorySessions
 from tests.edge.made import (
@@ -64,16 +68,32 @@ class Far(MemorySessions):  # type: ignore[misc]  # the same, but for what is kn
         return await super().get(key)
 
 
-def signed_in(store: MemorySessions, record: TokenRecord = RECORD, *, ago: timedelta = timedelta(0)) -> Session:
+class Slow(Far):  # type: ignore[misc]  # as above
+    """A store that takes a turn of the loop, and counts how many wait."""
+
+    waiting = most = 0
+
+    @override
+    async def get(self, key: bytes) -> Session | None:
+        self.waiting += 1
+        self.most = max(self.most, self.waiting)
+        await asyncio.sleep(0)
+        self.waiting -= 1
+        return await super().get(key)
+
+
+def signed_in(
+    store: MemorySessions, record: TokenRecord = RECORD, *, ago: timedelta = timedelta(0), session_id: bytes = ID
+) -> Session:
     """Somebody signed in, a while ago."""
-    made = begin(RULES, ID, record, record.rotation_version, NOW - ago)
+    made = begin(RULES, session_id, record, record.rotation_version, NOW - ago)
     store._sessions[made.key] = made
     store._of_user.setdefault((made.zone, made.user_id), set()).add(made.key)
     return made
 
 
 def asked(
-    *lines: bytes, store: MemorySessions, users: Users | None = None, or_token: bool = True, start: bytes = b"GET /x?y=1 HTTP/1.1",
+    *lines: bytes, store: SessionStore, users: Users | None = None, or_token: bool = True, start: bytes = b"GET /x?y=1 HTTP/1.1",
     **changes: Any,
 ) -> Facts:  # fmt: skip
     """A request to a route of a zone whose people sign in."""
@@ -416,6 +436,26 @@ async def test_a_stream_goes_on_with_its_session():
     assert own.sessions is not None
     await own.sessions.store.delete(store_keys(RULES, ID)[0])
     assert not await goes_on(own, request, NOW)
+
+
+async def test_no_stream_is_forgotten_however_many_are_open():
+    """All are asked for, in turn, and the store has room for requests meanwhile."""
+    ids, inner, stats = [b"%043d" % number for number in range(200)], Slow(), StoreStats()
+    for session_id in ids:
+        signed_in(inner, session_id=session_id)
+    store = BoundedSessions(inner, name="far", clock=monotonic, stats=stats)
+    streams = [asked(b"Cookie: __Host-authproxy-api=" + session_id, store=store) for session_id in ids]
+    assert await outcome(streams[0]) is None
+    own = streams[0].route.zone if streams[0].route is not None else None
+    assert own is not None
+
+    assert all(await asyncio.gather(*(goes_on(own, stream, NOW) for stream in streams)))
+    for session_id in ids:
+        await store.delete(store_keys(RULES, session_id)[0])
+    assert not any(await asyncio.gather(*(goes_on(own, stream, NOW) for stream in streams)))
+
+    assert not stats.failures
+    assert inner.most <= 8
 
 
 async def test_what_is_known_without_waiting_ends_a_stream_at_once():
