@@ -28,8 +28,11 @@ class Bounds:
 
     deadline: timedelta = DEADLINE
     """For one answer."""
-    waiting: int = 64
-    """Questions that may wait at one time; the next one is told at once that the store is unavailable."""
+    waiting: int = 1024
+    """Questions that may wait at one time; the next one is told at once that the store is unavailable.
+
+    As many as an SQLite file answers within the deadline: some hundred people who ask in the same moment are no crowd.
+    """
     keep: timedelta = timedelta(milliseconds=700)
     """How long a session is believed."""
     size: int = 10_000

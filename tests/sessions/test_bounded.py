@@ -285,6 +285,17 @@ async def test_a_crowd_is_told_at_once(store, distant):
     assert await store.get(ONE.key) is None
 
 
+async def test_people_who_ask_in_the_same_moment_are_no_crowd(distant, clock):
+    """A thousand of them, for a store that has not yet answered the first."""
+    store = BoundedSessions(distant, name="browser", clock=clock, bounds=Bounds(deadline=timedelta(seconds=25)))
+    distant.gate.clear()
+    waiting = [asyncio.ensure_future(store.get(ONE.key)) for _ in range(1000)]
+    await asyncio.sleep(0)
+    distant.gate.set()
+
+    assert await asyncio.gather(*waiting) == [None] * 1000
+
+
 async def test_an_answer_to_another_question_is_none(store, distant):
     """A store that mixes up its answers signs nobody in as somebody else."""
     distant.answer = session(2)
