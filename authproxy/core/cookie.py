@@ -4,8 +4,10 @@ Every cookie of ours has the prefix `__Host-` (RFC 6265bis, 4.1.3.2): a browser 
 and for all of its paths, so that no neighbouring domain can plant one.
 """
 
-from collections.abc import Collection
+import re
+from collections.abc import Callable, Collection
 from enum import Enum
+from functools import lru_cache
 from typing import Final, NamedTuple, final
 
 from authproxy.core.session import ID
@@ -44,6 +46,9 @@ def read_session_id(cookies: bytes | None, name: bytes) -> bytes | Unfit | None:
     """
     if cookies is None:
         return None
+    alone = _alone(name)(cookies)
+    if alone is not None:
+        return alone[1]
     begin = cookies.find(name)
     if begin < 0:
         return None
@@ -61,6 +66,12 @@ def read_session_id(cookies: bytes | None, name: bytes) -> bytes | Unfit | None:
     if not found:
         return None
     return found[0] if len(found) == 1 and ID(found[0]) is not None else UNFIT
+
+
+@lru_cache(maxsize=64)
+def _alone(name: bytes) -> Callable[[bytes], re.Match[bytes] | None]:
+    """Return what matches a field with a session of this name and nothing else."""
+    return re.compile(rb"%b=([A-Za-z0-9_-]{43})" % re.escape(name)).fullmatch
 
 
 def without_own(cookies: bytes, own: Collection[bytes] = ()) -> bytes:

@@ -1,6 +1,6 @@
 """Which route a request takes: by host, then by path in whole segments. No route, no way through."""
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from enum import Enum, unique
 from typing import Generic, NamedTuple, TypeVar
@@ -65,7 +65,7 @@ class RouteTable(Generic[R]):
     When a host's own routes do not match the path, the less exact ones are asked.
     """
 
-    __slots__ = ("_any", "_hosts", "_single", "_wildcards", "catch_all")
+    __slots__ = ("_any", "_hosts", "_wildcards", "by_path", "catch_all")
 
     def __init__(self, routes: Iterable[tuple[Pattern, R]]) -> None:
         self._any: _Paths[R] | None = None
@@ -80,16 +80,16 @@ class RouteTable(Generic[R]):
             else:
                 self._hosts.setdefault(pattern.host, _Paths()).add(pattern, route)
         self._wildcards = sorted(wildcards.items(), key=lambda item: -len(item[0]))
-        self._single = not self._hosts and not self._wildcards
-        alone = self._any if self._single else None
+        alone = None if self._hosts or self._wildcards else self._any
         self.catch_all: R | None = None if alone is None or alone.exact or alone.deepest else alone.prefix.get(b"")
         """The only route there is, when it takes every host and path."""
+        self.by_path: Callable[[bytes], R | None] | None = None if alone is None else alone.find
+        """Finds the route for a once-decoded path, or none, when no route is for certain hosts only."""
 
     def find(self, host: str, path: bytes) -> R | NoRoute:
         """Return the route, or why there is none. `host` is folded and without port."""
-        found = self._any
-        if self._single and found is not None:
-            return found.find(path) or NoRoute.NO_MATCH
+        if self.by_path is not None:
+            return self.by_path(path) or NoRoute.NO_MATCH
         known = False
         for paths in self._candidates(host):
             known = True

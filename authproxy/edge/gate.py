@@ -38,6 +38,12 @@ def accepted_id(value: bytes | None) -> bytes | None:
 
 def find_route(listener: Listener, head: RequestHead) -> Route | Refusal:  # noqa: C901  # every step may refuse
     """Return the route of a request, or why there is none."""
+    by_path = listener.routes.by_path
+    if by_path is not None and head.is_usual:
+        # The way of most requests where no route is for certain hosts only.
+        quick = by_path(head.path)
+        if quick is not None and quick.methods is None:
+            return quick
     method = head.method
     decoded, unusual = head.path, _USUAL
     if not head.is_usual:

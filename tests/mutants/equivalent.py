@@ -73,7 +73,7 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "_Paths: deepest: int = 0: 0-1",
             "_Paths.find: route = self.exact.get(path) if self.exact else None: if True for self.exact",
             "_Paths.find: if self.deepest:: if True for self.deepest",
-            "RouteTable.find: if self._single and found is not None:: if False for self._single and found is not None",
+            "RouteTable.find: if self.by_path is not None:: if False for self.by_path is not None",
         ],
         "the walk up begins further out": [
             "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): one more before b'/' (2)",
