@@ -26,7 +26,7 @@ PASTE = """(() => {
   data.setData("text/plain", %r);
   document.getElementById("user-id").dispatchEvent(
     new ClipboardEvent("paste", {clipboardData: data, bubbles: true, cancelable: true}));
-  document.getElementById("submit").click();
+  setTimeout(() => document.getElementById("submit").click());
 })()"""
 
 
@@ -218,7 +218,7 @@ async def test_a_person_signs_in_with_a_real_browser_and_out_again(house, tool, 
             await tab.js(PASTE % house.token)
             await tab.until("document.title === 'Legacy'")
             page = await tab.js("location.pathname + ': ' + document.querySelector('h1').textContent")
-            await tab.js("document.querySelector('form button').click()")
+            await tab.click("form button")
             await tab.until("location.pathname === '/auth/logout/success'")
             cookies = await tab.cookies()
             complaints = tab.complaints

@@ -35,16 +35,20 @@ class Tab:
                 self.complaints.append(json.dumps(said["params"]))
 
     async def call(self, method: str, **params: Any) -> Any:
-        """Return the answer to a command."""
+        """Return the answer to a command; one that the browser could not carry out fails the test."""
+        said = await self._ask(method, **params)
+        assert "error" not in said, said
+        return said["result"]
+
+    async def _ask(self, method: str, **params: Any) -> Any:
+        """Return what the browser says to a command: a `result`, or an `error`."""
         self._number += 1
         asked: dict[str, Any] = {"id": self._number, "method": method, "params": params}
         if self._session:
             asked["sessionId"] = self._session
         answer = self._answers[self._number] = asyncio.get_running_loop().create_future()
         await self._wire.send_json(asked)
-        said = await asyncio.wait_for(answer, _PATIENCE)
-        assert "error" not in said, said
-        return said["result"]
+        return await asyncio.wait_for(answer, _PATIENCE)
 
     async def open(self) -> None:
         """Open the page, in a profile of its own."""
@@ -59,7 +63,7 @@ class Tab:
         """Go to an address, and wait until something is there."""
         went = await self.call("Page.navigate", url=address)
         assert not went.get("errorText"), went
-        await self.until("document.readyState === 'complete' && location.href !== 'about:blank'")
+        await self.until("location.href !== 'about:blank'")
 
     async def js(self, expression: str) -> Any:
         """Return what an expression is; a promise is waited for."""
@@ -68,17 +72,25 @@ class Tab:
         return said["result"].get("value")
 
     async def until(self, expression: str) -> Any:
-        """Return the first true value of an expression; while the page changes there is none."""
+        """Return the first true value of an expression on a page that is whole; while the page changes there is none."""
+        wanted = f"document.readyState === 'complete' && ({expression})"
         ends = asyncio.get_running_loop().time() + _PATIENCE
         while True:
-            said = await self.call("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
-            value = said["result"].get("value")
-            if value and "exceptionDetails" not in said:
+            # A page that is left in the middle of the question is an `error` ("Inspected target navigated or closed").
+            said = await self._ask("Runtime.evaluate", expression=wanted, awaitPromise=True, returnByValue=True)
+            answer = said.get("result", {})
+            value = answer.get("result", {}).get("value")
+            if value and "exceptionDetails" not in answer:
                 return value
             assert asyncio.get_running_loop().time() < ends, (
-                f"never: {expression}: {await self.js('location.href + document.body.innerText')}"
+                f"never: {expression}: {await self.js('location.href + document.body.innerText')}; last: {said}"
             )
             await asyncio.sleep(0.05)
+
+    async def click(self, selector: str) -> None:
+        """Click on an element, in a turn of its own: the answer to this is there before the page is left."""
+        assert await self.js(f"!!document.querySelector({selector!r})"), f"no {selector} on the page"
+        await self.js(f"void setTimeout(() => document.querySelector({selector!r}).click())")
 
     async def cookies(self) -> dict[str, Any]:
         """Return the cookies of the page's origin, by name."""

@@ -105,7 +105,7 @@ async def sign_in(tab: Tab, user) -> None:
     """Do what a person does: fill in both fields, press the button."""
     await tab.js(f"document.getElementById('user-id').value = {user.user_id!r}")
     await tab.js(f"document.getElementById('token').value = {user.token!r}")
-    await tab.js("document.getElementById('submit').click()")
+    await tab.click("#submit")
 
 
 async def go_to_work(tab: Tab, house, address: str = "/report") -> None:
@@ -173,7 +173,7 @@ async def test_a_person_signs_in_works_and_is_signed_out(house, browser):
         tab.complaints.clear()
 
         await go_to_work(tab, house)
-        await tab.js("document.getElementById('out').click()")
+        await tab.click("#out")
         await tab.until("document.title === 'Signed out'")
         assert COOKIE not in await tab.cookies()
         await tab.go(f"{origin}/report")
@@ -290,7 +290,7 @@ async def test_zones_of_one_host_do_not_see_each_others_sessions(house, browser)
         assert await tab.js("save()") == f"200 {house.user.user_id}"
 
         await tab.go(f"{origin}/admin")
-        await tab.js("document.getElementById('out').click()")
+        await tab.click("#out")
         await tab.until("document.title === 'Signed out'")
         await tab.go(f"{origin}/report")
         assert await tab.js("save()") == f"200 {house.user.user_id}"
@@ -345,23 +345,23 @@ async def test_the_admin_page_of_the_demo_works(browser, tmp_path):
                 clipboardData: (data => (data.setData("text", {token!r}), data))(new DataTransfer()),
                 bubbles: true, cancelable: true}}))""")
             assert await tab.js("document.getElementById('user-id').value") == demo.find(r"User id +(\S+)")
-            await tab.js("document.getElementById('submit').click()")
+            await tab.click("#submit")
             await tab.until("document.getElementById('state').innerText === 'open'")
             await tab.js("document.getElementById('text').value = '<i>mind</i> the gap'")
-            await tab.js("document.querySelector('[action=\"/admin/note\"] button').click()")
+            await tab.click("[action='/admin/note'] button")
             await tab.until("document.getElementById('note').innerText === '<i>mind</i> the gap'")
             await tab.until("document.getElementById('state').innerText === 'open'")
             await tab.js("document.getElementById('message').value = 'hello'")
-            await tab.js("document.querySelector('#send button').click()")
+            await tab.click("#send button")
             await tab.until("document.getElementById('log').innerText === 'alice: hello'")
-            await tab.js("document.getElementById('ask').click()")
+            await tab.click("#ask")
             await tab.until("document.getElementById('answer').innerText.startsWith('200: you are alice')")
             assert tab.complaints == []
 
             await tab.js("fetch('/auth/logout', {method: 'POST'}).then(answer => answer.status)")
-            await tab.js("document.getElementById('ask').click()")
+            await tab.click("#ask")
             await tab.until("document.getElementById('answer').innerText.startsWith('401')")
             await tab.until("document.getElementById('state').innerText === 'closed: the session has ended'")
-            await tab.js("document.querySelector('#ended a').click()")
+            await tab.click("#ended a")
             await tab.until("document.title === 'Sign in to the demo'")
             assert [told for told in tab.complaints if "401" not in told] == []
