@@ -11,14 +11,14 @@ from collections.abc import Callable
 from math import floor
 from typing import Final
 
-from authproxy.core.token import SHAPE
+from authproxy.core.token import WITHIN
 from authproxy.edge.facts import Facts
 
 _MAX_PATH: Final = 512
 # Clients have been seen to put their token into the path, or anywhere.
 _TOKEN_SIGN: Final = b"_02"
 _LEAST_TOKEN: Final = 93
-_token: Final = re.compile(SHAPE)
+_token: Final = re.compile(WITHIN)
 # Handing over wakes the writer, which then contends for the interpreter: seldom, and much.
 _FLUSH_LINES: Final = 4096
 # Seconds for which the time in a line need not be spelled anew.

@@ -96,3 +96,20 @@ def test_a_path_is_shown_as_it_came(pieces: list[bytes]) -> None:
     path = b"/" + b"".join(pieces)
 
     assert line(facts(1.0, path=path), 2.0)["path"] == path[:512].decode()
+
+
+@pytest.mark.parametrize("made_up", [b"/_02" + b"a" * 65_000, b"/" + b"a-" * 32_500 + b"_02", b"/_02" * 16_000])
+def test_a_path_that_looks_for_trouble_costs_no_more_than_another(made_up: bytes) -> None:
+    """A stranger's request is logged too: nobody else may wait for its line."""
+    began = time.thread_time()
+    line(facts(1.0, path=made_up), 2.0)
+
+    assert time.thread_time() - began < 0.05
+
+
+def test_a_token_behind_anything_is_still_none_of_the_log_s_business() -> None:
+    """However long the word before its underscore is."""
+    for before in (b"x" * 5000, b"a-", b"_", b"%3D", b"02_02"):
+        told = line(facts(1.0, path=b"/" + before + TOKEN), 2.0)
+
+        assert TOKEN.decode()[11:] not in told["path"]
