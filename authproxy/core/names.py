@@ -76,19 +76,20 @@ FAMILY_PREFIXES: Final = (
     b"X_AUTHPROXY_", b"X_FORWARDED_", b"REMOTE_", b"X_REMOTE_", b"SSL_CLIENT_", b"X_SSL_CLIENT_", b"X_AMZN_OIDC_",
     b"X_AMZN_AVA_", b"X_GOOG_", b"CF_ACCESS_", b"TAILSCALE_", b"X_POMERIUM_", b"X_AUTH_REQUEST_", b"X_AUTHENTIK_",
     b"X_VOUCH_", b"X_TOKEN_USER_", b"X_TOKEN_SUBJECT", b"TELEPORT_", b"X_CONSUMER_", b"X_CREDENTIAL_",
-    b"X_ANONYMOUS_CONSUMER", b"X_WEBAUTH_", b"L5D_CLIENT_", b"GAP_", b"PROXY_", b"X_ORIGINAL_", b"X_REWRITE_",
+    b"X_ANONYMOUS_CONSUMER", b"X_AUTHENTICATED_", b"X_WEBAUTH_", b"L5D_CLIENT_", b"GAP_", b"PROXY_", b"X_ORIGINAL_", b"X_REWRITE_",
     b"X_HTTP_METHOD", b"X_METHOD_OVERRIDE", b"X_CLIENT_CERT", b"X_ENVOY_",
 )  # fmt: skip
 FAMILY_NAMES: Final = frozenset({
     b"PROXY", b"X_FORWARDED", b"X_CLIENT_IP", b"TRUE_CLIENT_IP", b"CF_CONNECTING_IP", b"X_CLUSTER_CLIENT_IP",
-    b"X_SCHEME", b"X_URL_SCHEME", b"FRONT_END_HTTPS", b"CLIENT_CERT", b"CLIENT_CERT_CHAIN", b"X_REAL_IP",
+    b"CLIENT_IP", b"FASTLY_CLIENT_IP", b"X_OVERRIDE_URL", b"X_HTTP_HOST_OVERRIDE", b"X_HTTP_PATH_OVERRIDE",
+    b"X_HTTP_DESTINATIONURL", b"X_SCHEME", b"X_URL_SCHEME", b"FRONT_END_HTTPS", b"CLIENT_CERT", b"CLIENT_CERT_CHAIN", b"X_REAL_IP",
 })  # fmt: skip
 
 # RFC 9110, 7.6.1: a Connection option makes a field hop-by-hop, so an option that names a field which the decision,
 # the framing or the upstream relies on would take it away behind our back.
 _RELIED_ON: Final = frozenset(
     {b"HOST", b"AUTHORIZATION", b"COOKIE", b"CONTENT_LENGTH", b"TRANSFER_ENCODING", b"CONTENT_TYPE", b"EXPECT",
-     b"X_REQUEST_ID", b"FORWARDED", b"ORIGIN"}
+     b"X_REQUEST_ID", b"FORWARDED", b"ORIGIN", b"SEC_FETCH_SITE"}
 )  # fmt: skip
 
 
@@ -172,9 +173,6 @@ _ANSWER_SPECIAL: Final[Mapping[str, int]] = {
     "Set-Cookie": SET_COOKIE,
     "Strict-Transport-Security": HSTS,
     "Keep-Alive": DROP,
-    "Proxy-Connection": DROP,
-    "Proxy-Authenticate": DROP,
-    "Proxy-Authentication-Info": DROP,
     "TE": DROP,
     "Trailer": DROP,
     "X-Request-Id": DROP,
@@ -204,5 +202,5 @@ class AnswerNames(_Names):
         special = self._special.get(name.lower())
         if special is not None:
             return special
-        # An upstream cannot speak with the proxy's own voice.
-        return DROP if fold(name).startswith(b"X_AUTHPROXY_") else PASS
+        # `Proxy-*` is between neighbours, as in requests; and an upstream cannot speak with the proxy's own voice.
+        return DROP if fold(name).startswith((b"PROXY_", b"X_AUTHPROXY_")) else PASS

@@ -3,6 +3,7 @@
 Delete first, then set: `names.RequestNames` has dropped every spelling of what is set here.
 """
 
+import re
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -10,6 +11,7 @@ from urllib.parse import unquote_to_bytes
 from authproxy.core.cookie import without_own
 from authproxy.core.decision import Allow
 from authproxy.core.names import fold
+from authproxy.core.token import WITHIN
 from authproxy.edge.facts import Facts
 from authproxy.http1.lines import joined
 from authproxy.http1.request import RequestHead
@@ -17,6 +19,7 @@ from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route
 
 # What may stand behind a whole segment.
 _BOUNDARIES: Final = frozenset({b"/", b"?", b""})
+_tokens: Final = re.compile(WITHIN).finditer
 # Looser than what authenticates: a reader behind us may take what we do not.
 _SCHEMES: Final = frozenset({b"bearer", b"token"})
 
@@ -111,9 +114,13 @@ def without(rules: HeaderRules, lines: Sequence[bytes]) -> bytes:
 
 
 def carries_our_token(authorization: bytes, prefixes: tuple[bytes, ...]) -> bool:
-    """Tell whether an Authorization value holds a token of any of our zones, whole or broken."""
-    scheme, _, rest = authorization.lower().replace(b"\t", b" ").partition(b" ")
-    return scheme in _SCHEMES and rest.lstrip(b" ").startswith(prefixes)
+    """Tell whether an Authorization value holds a token of any of our zones: whole, anywhere; or broken, behind its scheme."""
+    lowered = authorization.lower()
+    scheme, _, rest = lowered.replace(b"\t", b" ").partition(b" ")
+    if scheme in _SCHEMES and rest.lstrip(b" ").startswith(prefixes):
+        return True
+    # Without a scheme, or under one that is not for tokens, it lets nobody in; who reads it can show it as it should be.
+    return any(found["prefix"] + b"_" in prefixes for found in _tokens(lowered))
 
 
 def _credentials(facts: Facts, route: Route) -> bytes:

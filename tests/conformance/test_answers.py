@@ -158,7 +158,7 @@ def test_the_upstreams_reason_phrase_is_not_passed_on(wire, upstream):
 @pytest.mark.parametrize(
     "line",
     [b"Connection: keep-alive", b"Keep-Alive: timeout=5", b"Proxy-Connection: close", b"Proxy-Authenticate: Basic", b"Trailer: X",
-     b"Upgrade: h2c", b"TE: x", b"X-Authproxy-Response: own-page", b"x_authproxy_user: root", b"X.Authproxy.Foo: 1"],
+     b"Proxy-Anything: x", b"Upgrade: h2c", b"TE: x", b"X-Authproxy-Response: own-page", b"x_authproxy_user: root", b"X.Authproxy.Foo: 1"],
 )  # fmt: skip
 def test_hop_by_hop_and_reserved_fields_end_here(wire, upstream, line):
     """And what Connection names; an upstream cannot speak with the proxy's voice."""

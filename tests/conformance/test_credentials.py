@@ -134,7 +134,8 @@ def test_no_user_agent_opens_anything(wire, fence, agent):
 @pytest.mark.parametrize(
     "value",
     ["Bearer " + OURS, "bearer " + OURS.upper(), "Token " + token("web", ALICE), "Bearer   " + OURS, "Bearer svc_broken",
-     "TOKEN web_x", "Bearer\t" + OURS],
+     "TOKEN web_x", "Bearer\t" + OURS, OURS, "Basic " + OURS, "Negotiate,Bearer " + OURS, 'Digest username="' + OURS + '"',
+     "Bearer" + chr(0xA0) + OURS, "ApiKey x," + token("web", ALICE).upper()],
 )  # fmt: skip
 def test_our_tokens_do_not_pass_public_routes(wire, upstream, value):
     """Of any zone, whole or broken: an upstream that nobody guards has no use for it."""
@@ -145,8 +146,10 @@ def test_our_tokens_do_not_pass_public_routes(wire, upstream, value):
 
 
 @pytest.mark.parametrize(
-    "value", ["Basic YWxpY2U6cHc=", "Bearer eyJhbGciOi.J9.x", "Token abc", "Digest x=y", "Bearer svcx_1"]
-)
+    "value",
+    ["Basic YWxpY2U6cHc=", "Bearer eyJhbGciOi.J9.x", "Token abc", "Digest x=y", "Bearer svcx_1", 'Digest username="svc_backup"',
+     "Bearer " + token("api", ALICE, prefix="other"), "svc_1"],
+)  # fmt: skip
 def test_foreign_credentials_pass_public_routes(wire, upstream, value):
     """They are the upstream's own affair."""
     assert wire.ask(request("GET /public/ HTTP/1.1", auth=auth(value))).status == 200

@@ -51,7 +51,7 @@ def test_fields_that_connection_names_end_here(wire, upstream, lines):
     "option",
     ["Host", "Authorization", "Cookie", "X-Authproxy-User", "x-authproxy-user", "X_Authproxy_User", "X-Authproxy-Anything",
      "Remote-User", "Legacy-Login", "LEGACY_LOGIN", "X-Forwarded-For", "X-Real-IP", "Forwarded", "X-Request-Id", "Content-Length",
-     "Transfer-Encoding", "Content-Type", "Expect", "SSL-Client-Cert", "X-Pomerium-Claim-Email"],
+     "Transfer-Encoding", "Content-Type", "Expect", "SSL-Client-Cert", "X-Pomerium-Claim-Email", "Origin", "Sec-Fetch-Site"],
 )  # fmt: skip
 @pytest.mark.parametrize("form", ["{}", "close, {}", "{},close", "keep-alive,\t{} , x"])
 def test_connection_names_nothing_that_is_relied_on(wire, fence, option, form):
@@ -91,7 +91,8 @@ FAMILIES = [
     # addresses and requests rewritten behind our back
     "X-Forwarded-Prefix", "X-Forwarded-Server", "X-Forwarded-Ssl", "X-Forwarded-Uri", "X-Original-URL", "X-Original-Host",
     "X-Rewrite-URL", "X-HTTP-Method-Override", "X-HTTP-Method", "X-Method-Override", "Proxy", "True-Client-IP",
-    "X-Client-IP", "X-Cluster-Client-IP",
+    "X-Client-IP", "X-Cluster-Client-IP", "Client-IP", "Fastly-Client-IP", "X-Override-URL", "X-HTTP-Host-Override",
+    "X-HTTP-Path-Override", "X-HTTP-DestinationURL", "X-Authenticated-Userid",
 ]  # fmt: skip
 SPELLINGS: list[Callable[[str], str]] = [
     str, str.lower, str.upper, lambda name: name.replace("-", "_"), lambda name: name.replace("-", "."),

@@ -106,11 +106,12 @@ def test_every_byte_of_a_name(byte):
 PREFIXES = [
     "X-Authproxy-", "X-Forwarded-", "Remote-", "X-Remote-", "SSL-Client-", "X-SSL-Client-", "X-Amzn-Oidc-", "X-Amzn-Ava-", "X-Goog-",
     "CF-Access-", "Tailscale-", "X-Pomerium-", "X-Auth-Request-", "X-Authentik-", "X-Vouch-", "X-Token-User-", "X-Token-Subject",
-    "Teleport-", "X-Consumer-", "X-Credential-", "X-Anonymous-Consumer", "X-Webauth-", "L5d-Client-", "GAP-", "Proxy-", "X-Original-",
+    "Teleport-", "X-Consumer-", "X-Credential-", "X-Anonymous-Consumer", "X-Authenticated-", "X-Webauth-", "L5d-Client-", "GAP-", "Proxy-", "X-Original-",
     "X-Rewrite-", "X-HTTP-Method", "X-Method-Override", "X-Client-Cert", "X-Envoy-",
 ]  # fmt: skip
 FAMILIES = [
     "Proxy", "X-Forwarded", "X-Client-IP", "True-Client-IP", "CF-Connecting-IP", "X-Cluster-Client-IP", "X-Scheme", "X-URL-Scheme",
+    "Client-IP", "Fastly-Client-IP", "X-Override-URL", "X-HTTP-Host-Override", "X-HTTP-Path-Override", "X-HTTP-DestinationURL",
     "Front-End-HTTPS", "Client-Cert", "Client-Cert-Chain",
 ]  # fmt: skip
 
@@ -201,7 +202,8 @@ def test_identity_headers_are_dropped_under_any_name():
 ANSWERS = {
     "Connection": names.CONNECTION, "Content-Length": names.CONTENT_LENGTH, "Transfer-Encoding": names.TRANSFER_ENCODING,
     "Upgrade": names.UPGRADE, "Set-Cookie": names.SET_COOKIE, "Strict-Transport-Security": names.HSTS, "Keep-Alive": names.DROP,
-    "Proxy-Connection": names.DROP, "Proxy-Authenticate": names.DROP, "Proxy-Authentication-Info": names.DROP, "TE": names.DROP,
+    "Proxy-Connection": names.DROP, "Proxy-Authenticate": names.DROP, "Proxy-Authentication-Info": names.DROP, "Proxy-Anything": names.DROP,
+    "Proxy_Anything": names.DROP, "Proximity": names.PASS, "TE": names.DROP,
     "Trailer": names.DROP, "X-Request-Id": names.DROP, "X-Authproxy-Response": names.DROP, "X_Authproxy_Z": names.DROP,
     "Server": names.PASS, "X-Forwarded-For": names.PASS, "X-Authproxy": names.PASS, "Z-X-Authproxy-A": names.PASS,
 }  # fmt: skip
