@@ -19,7 +19,7 @@ from authproxy.edge.refusal import NO_CONTENT, TOO_MANY_TUNNELS, Refusal
 from authproxy.edge.shown import Shown
 from authproxy.http1.request import RequestReader
 from authproxy.keystore import Demand, Truststore
-from authproxy.runtime import CertificateRules, Preflight
+from authproxy.runtime import CertificateRules, Preflight, Rewrite
 from tests.edge.made import (
     GOOD,
     MISS,
@@ -81,6 +81,47 @@ def test_a_usual_head_is_decided_on_as_any():
 
     assert decide(services(), noted) is None
     assert noted.allow is not None
+
+
+def usual(request):
+    """The same head, as read by a pattern: the quick way through the decision."""
+    request.is_usual = True
+    return request
+
+
+@pytest.mark.parametrize("is_usual", [False, True])
+def test_the_quick_way_asks_whom_the_route_admits(is_usual):
+    """Whoever reads the head: those whom `allow` names pass, others of the zone are 403."""
+    for groups, expected in ((RECORD.groups, None), (("nobody",), (403, "not-allowed"))):
+        request = usual(head(GOOD)) if is_usual else head(GOOD)
+        outcome, noted = asked(request, route(allow=AllowRules(groups=frozenset(groups))))
+
+        assert (None if outcome is None else status(outcome)) == expected
+        assert noted.allow is not None
+
+
+@pytest.mark.parametrize(("grace", "expected"), [(timedelta(seconds=1), (1, True)), (timedelta(0), (0, False))])
+def test_the_quick_way_counts_who_passes_in_grace(grace, expected):
+    """And nobody who passes with the new token."""
+    rotated = replace(
+        RECORD, rotation_version=4, hash=bytes(64), previous_hash=RECORD.hash, grace_expires_at=NOW + grace
+    )
+    counted = RouteStats()
+    outcome, _ = asked(usual(head(GOOD)), route(Users(known=rotated), stats=counted))
+
+    assert (counted.graced, outcome is None) == expected
+    assert asked(usual(head(GOOD)), route(stats=counted))[0] is None
+    assert counted.graced == expected[0]
+
+
+def test_a_route_that_changes_requests_answers_no_preflight_by_itself():
+    """Only one with `preflight` does; elsewhere OPTIONS is like any method, and needs a credential."""
+    lines = (b"Origin: https://app.test", b"Access-Control-Request-Method: GET")
+    where = route(rewrite=Rewrite(prefix=b"/old", replacement=b"/new"))
+    assert not where.is_plain
+
+    assert status(asked(head(*lines, start=b"OPTIONS / HTTP/1.1"), where)[0]) == (401, "no-credential")
+    assert asked(head(GOOD, *lines, start=b"OPTIONS / HTTP/1.1"), where)[0] is None
 
 
 def test_public_routes_ask_nobody():
@@ -237,13 +278,14 @@ async def test_waiting_for_the_catalog_is_timed(away):
     users.is_away = away
     counted = RouteStats()
     noted = facts(head(GOOD), listener((ANY, route(users, stats=counted))))
+    noted.started = 0.125
     token = decide(services(), noted)
     assert isinstance(token, Token)
     assert sum(counted.authentication.counts) == 0
 
-    await fetch_and_judge(services(lambda: 0.2), noted, token)
+    await fetch_and_judge(services(lambda: 0.5), noted, token)
 
-    assert (sum(counted.authentication.counts), counted.authentication.total) == (1, 0.2)
+    assert (sum(counted.authentication.counts), counted.authentication.total) == (1, 0.375)
     assert decide(services(), facts(head(GOOD), listener((ANY, route(stats=counted))))) is None
     assert sum(counted.authentication.counts) == 1
 

@@ -398,6 +398,66 @@ async def test_a_route_admits_whom_it_names():
     assert (refusal.status, refusal.reason) == (403, "not-allowed")
 
 
+def quick(request: Facts) -> Facts:
+    """The same request, its head as read by a pattern."""
+    request.request.is_usual = True
+    return request
+
+
+def test_the_quick_way_asks_whom_the_route_admits():
+    """A head that is usual is no way around `allow`."""
+    store = MemorySessions()
+    signed_in(store)
+    for groups, expected in ((RECORD.groups, None), (("nobody",), "not-allowed")):
+        refusal = decide(services(), quick(asked(COOKIE, store=store, allow=AllowRules(groups=frozenset(groups)))))
+
+        assert (refusal.reason if isinstance(refusal, Refusal) else refusal) == expected
+
+
+@pytest.mark.parametrize("method", [b"POST", b"PUT", b"DELETE", b"PATCH"])
+def test_the_quick_way_is_for_methods_that_change_nothing(method):
+    """A form of another page with an empty body has a usual head, too."""
+    store = MemorySessions()
+    signed_in(store)
+    refusal = decide(services(), quick(asked(COOKIE, store=store, start=method + b" / HTTP/1.1")))
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (403, "cross-origin")
+
+
+def test_a_session_ends_when_the_wall_clock_says_so():
+    """The clock is read once a millisecond: the request after that meets the new time."""
+    store, wall = MemorySessions(), [NOW]
+    signed_in(store)
+    shared = replace(services(), now=lambda: wall[0])
+
+    def ask(started: float) -> object:
+        request = asked(COOKIE, store=store)
+        request.started = started
+        return decide(shared, request)
+
+    assert ask(5.0) is None
+    wall[0] += HOUR
+    # Past the end, the store must be told: that takes an await.
+    assert isinstance(ask(shared.clock.until), Visitor)
+
+
+async def test_where_nobody_signs_in_no_session_counts():
+    """Whoever asks for one all the same has shown nothing."""
+    store = MemorySessions()
+    signed_in(store)
+    request = asked(COOKIE, store=store)
+    visitor = decide(services(), asked(COOKIE, store=Far()))
+    assert isinstance(visitor, Visitor)
+    request.route = route()
+
+    refusal = await fetch_and_judge(services(), request, visitor)
+
+    assert isinstance(refusal, Refusal)
+    assert (refusal.status, refusal.reason) == (401, "no-credential")
+    assert refusal.lines == b'WWW-Authenticate: Bearer realm="api"\r\nVary: Authorization\r\n'
+
+
 async def test_a_dependency_that_is_away_is_503():
     """Never a pass, never a 401, and nobody is led to a login that could not work either."""
     store = Far()

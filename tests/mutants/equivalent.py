@@ -40,11 +40,27 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
         "only the quick way is left out: the long one finds the same": [
             "decide: if not is_usual and head.target == b'*':: without not is_usual",
             "decide: verdict = judge(zone.rules, question, known, now) if rules is None else judge_question(zon: if False for rules is None",
-            "decide: if is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _GRACE):: if False for is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _GRACE)",
+            "decide: if is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _G: if False for is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _GRACE)",
+            "decide: route = facts.listener.whole if is_usual else None: if False for is_usual",
+            "decide: if route is None:: if True for route is None",
+            "decide: if not route.is_plain and (answer := _answer_itself(route, head)) is not None:: without not route.is_plain",
+            "_decide_visitor: if head.is_usual and head.method in SAFE_METHODS and (route.allow is None):: if False for head.is_usual and head.method in SAFE_METHODS and (route.allow is None)",
             "_admitted: if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_t: without head.upgrade is not None",
         ],
         "the clock is read once more than it need be": [
             "decide: now = clock.moment if facts.started < clock.until else clock.look(facts.started): if False for facts.started < clock.until",
+            "_decide_visitor: now = clock.moment if facts.started < clock.until else clock.look(facts.started): if False for facts.started < clock.until",
+        ],
+        "a head that is usual has no body": [
+            "decide: if is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _G: without not head.has_body",
+            "decide: if is_usual and route.allow is None and (not head.has_body) and (verdict.matched is not _G: head.has_body is not negated",
+        ],
+        "only a route whose zone keeps sessions comes so far": [
+            "_decide_visitor: if route is None or route.zone is None:: if False for route is None or route.zone is None",
+            "_decide_visitor: if route is None or route.zone is None:: And in route is None or route.zone is None",
+            "_decide_visitor: if route is None or route.zone is None:: without route is None",
+            "_decide_visitor: if route is None or route.zone is None:: without route.zone is None",
+            "_decide_visitor: return refuse_unavailable('crashed'): None",
         ],
     },
     "authproxy/core/match.py": {
@@ -74,6 +90,7 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "_Paths.find: route = self.exact.get(path) if self.exact else None: if True for self.exact",
             "_Paths.find: if self.deepest:: if True for self.deepest",
             "RouteTable.find: if self.by_path is not None:: if False for self.by_path is not None",
+            "RouteTable.__init__: self.by_path: Callable[[bytes], R | None] | None = None if alone is None else alone.find: if True for alone is None",
         ],
         "the walk up begins further out": [
             "_Paths.find: key = b'/'.join(path.split(b'/', self.deepest + 1)[:self.deepest + 1]): one more before b'/' (2)",
