@@ -56,7 +56,7 @@ def shake(client: ssl.SSLObject, server: ssl.SSLObject) -> bool:
                 break
             raise
     else:
-        raise ssl.SSLError("it does not end")
+        raise ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, "it does not end")
     return through
 
 

@@ -12,6 +12,7 @@ from authproxy.upstream.held import Held, forget
 from authproxy.upstream.interface import Failure, Receiver
 from authproxy.upstream.side import Side
 from authproxy.upstream.state import CHUNKED, DONE, HEAD, IDLE, LENGTH, State
+from authproxy.upstream.words import explain_loss
 
 _MAX_INTERIM: Final = 8
 _HEAD_END: Final = b"\r\n\r\n"
@@ -109,11 +110,11 @@ class UpstreamConnection(Held):
         if state is State.UNTIL_CLOSE and self._ended:
             receiver.on_body(b"", complete=True)
         elif state is State.TUNNEL:
-            receiver.on_failure(Failure.CLOSED, str(exc or "closed"))
+            receiver.on_failure(Failure.CLOSED, explain_loss(exc, "closed"))
         elif answered:
-            receiver.on_failure(Failure.TRUNCATED, str(exc or "closed before the end of the answer"))
+            receiver.on_failure(Failure.TRUNCATED, explain_loss(exc, "closed before the end of the answer"))
         else:
-            receiver.on_failure(Failure.CLOSED, str(exc or "closed before the answer"))
+            receiver.on_failure(Failure.CLOSED, explain_loss(exc, "closed before the answer"))
 
     @override
     def eof_received(self) -> bool:

@@ -4,7 +4,6 @@ import asyncio
 import socket
 import ssl
 from datetime import timedelta
-from typing import Final
 
 from authproxy.upstream.connection import UpstreamConnection
 from authproxy.upstream.side import Endpoint, Side
@@ -20,7 +19,7 @@ async def dial(side: Side[UpstreamConnection], address: str, limit: timedelta) -
     `address` is an IP address, or the path of a Unix socket for an endpoint that is one: no name is resolved here.
 
     Raises:
-        ssl.SSLError: the handshake failed or the endpoint judged so, see `explain`; TimeoutError after `limit`, else OSError.
+        ssl.SSLError: the handshake failed or the endpoint judged so, see `words.explain`; TimeoutError after `limit`, else OSError.
     """
     endpoint = side.endpoint
     loop = asyncio.get_running_loop()
@@ -48,22 +47,4 @@ def _judge(endpoint: Endpoint, transport: TlsTransport) -> None:
     fault = "" if endpoint.judge is None else endpoint.judge(transport.get_extra_info("ssl_object"))
     if fault:
         transport.abort()
-        raise ssl.SSLError(fault)
-
-
-# What OpenSSL says of the usual mistakes, in an operator's words.
-_WORDS: Final = {
-    "WRONG_VERSION_NUMBER": "does not speak TLS",
-    "HTTP_REQUEST": "does not speak TLS",
-    "TLSV13_ALERT_CERTIFICATE_REQUIRED": "wants a client certificate: set the upstream's keystore",
-    "TLSV1_ALERT_UNKNOWN_CA": "does not believe our client certificate",
-}
-
-
-def explain(endpoint: Endpoint, error: ssl.SSLError) -> str:
-    """Return what a failed handshake means, in an operator's words."""
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return f"{error.verify_message} (asked: {endpoint.believed})"
-    reason: str | None = getattr(error, "reason", None)
-    words = _WORDS.get(reason or "")
-    return f"{words} ({reason})" if words else reason or str(error)
+        raise ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, fault)

@@ -5,10 +5,11 @@ from datetime import timedelta
 from typing import Final
 
 from authproxy.upstream.connection import UpstreamConnection
-from authproxy.upstream.dial import dial, explain
+from authproxy.upstream.dial import dial
 from authproxy.upstream.interface import Failure, NoConnection
 from authproxy.upstream.race import race
 from authproxy.upstream.side import Side
+from authproxy.upstream.words import explain
 
 # The "connection attempt delay" that RFC 8305, 8 recommends: what a dead address costs.
 _STAGGER: Final = 0.25
@@ -38,7 +39,7 @@ async def _dial(side: Side[UpstreamConnection], address: str, limit: float) -> U
     try:
         connection = await dial(side, address, timedelta(seconds=limit))
     except ssl.SSLError as error:
-        failure, detail = Failure.UNVERIFIED, explain(side.endpoint, error)
+        failure, detail = Failure.UNVERIFIED, explain(error, side.endpoint.believed)
     except TimeoutError:
         failure, detail = Failure.CONNECT_TIMEOUT, f"no connection within {limit:g}s"
     except OSError as error:

@@ -32,7 +32,7 @@ class Handshake(SocketTransport):
         is_unnamed = server_name is None or isinstance(server_name, Unnamed)
         if not is_unnamed and not (server_name and context.check_hostname):
             # An empty name would silently switch the check off.
-            raise ssl.SSLError("no server name to verify")
+            raise ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, "no server name to verify")
         self._incoming = ssl.MemoryBIO()
         self._outgoing = ssl.MemoryBIO()
         self._session = context.wrap_bio(
