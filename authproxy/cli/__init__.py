@@ -115,6 +115,9 @@ def cli() -> None:
 
 def main(args: Sequence[str] | None = None) -> NoReturn:
     """Run the command line (`args`, else the process's own); end the process with the exit code of its outcome."""
+    from authproxy.cli.streams import open_missing_streams
+
+    open_missing_streams()
     sys.exit(_outcome(args))
 
 
