@@ -19,8 +19,8 @@ from urllib.parse import unquote_to_bytes
 from authproxy.core.record import UserId
 from authproxy.core.secret import Secret
 
-MAX_BODY: Final = 20 * 1024
-"""Bytes: a token of 4096 and a `next` of 2048 characters, all of them escaped, fit with room to spare."""
+MAX_BODY: Final = 16 * 1024
+"""Bytes: a token of 4096 characters, none of which browsers escape, and a `next` of 2048, all escaped, fit with room to spare."""
 MAX_FIELDS: Final = 16
 
 # The second name of a field is an alias; together they count as the field twice.

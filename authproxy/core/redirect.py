@@ -26,6 +26,8 @@ _bad_escape: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff]|5[Cc])").search
 # Everything that RFC 3986 does not allow to stand bare in a path or query, and a percent sign that escapes nothing.
 _bare: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
 _path_end: Final = re.compile(r"[?#]")
+# A slash or backslash right after the first slash, however often it is encoded: who decodes once too often reads a host.
+_second_slash: Final = re.compile(rb"/(?:[/\\]|%(?:25)*(?:2[Ff]|5[Cc]))").match
 
 
 def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
@@ -35,7 +37,7 @@ def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
     encoding it again changes nothing. `raw` is the field's value, form-decoded once. `own` are the plain paths that
     lead nowhere after a login: those of login and logout.
 
-    Refused: everything that does not begin with exactly one slash (an encoded one counts), white space, control
+    Refused: everything that does not begin with exactly one slash (an encoded one counts, at any depth), white space, control
     characters and backslashes, also encoded, whatever is not ASCII, dot segments also encoded or with parameters, and
     what is longer than `MAX_NEXT`.
     """
@@ -43,8 +45,9 @@ def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
     if len(raw) > MAX_NEXT or _shape(raw) is None or _bad_escape(raw) is not None:
         return None
     decoded = unquote_to_bytes(_path_end.split(raw)[0])
+    twice = unquote_to_bytes(decoded)
     # What is a dot segment when decoded once still is one when decoded twice.
-    if dot_segment(unquote_to_bytes(decoded)) is not None:
+    if dot_segment(twice) is not None or _second_slash(decoded) is not None or _second_slash(twice) is not None:
         return None
     if _bare_path(decoded) in {_bare_path(path.encode()) for path in own}:
         return None

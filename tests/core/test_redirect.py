@@ -96,6 +96,12 @@ def test_every_stricter_case_is_one():
         ("/auth/login/deeper", "/auth/login/deeper"),
         ("/auth/logins", "/auth/logins"),
         ("/a//b", "/a//b"),
+        ("/a%252fb", "/a%252fb"),
+        ("/a?x=%252f", "/a?x=%252f"),
+        ("/?%252f", "/?%252f"),
+        ("/%250a", "/%250a"),
+        ("/%2525", "/%2525"),
+        ("/%252", "/%252"),
     ],
 )
 def test_is_encoded_and_nothing_else(raw, location):
@@ -108,6 +114,7 @@ def test_is_encoded_and_nothing_else(raw, location):
     [
         "/a/%2e%2e/b", "/a/.%2E", "/%252e%252e/", "/a/..;x=1/b", "/a/..%2fb", "/a/%2e", "/..", "/.?x", "/..#x",
         "/%2F", "/%2fevil.example", "//evil.example", "/a%5C", "/a?x=%5c", "/a?x=%0a", "/a#%00",
+        "/%252fevil.example", "/%252F/e", "/%255cevil", "/%25255Cevil", "/%25%32%66e", "/%25%35%43e", "/%2525252fe", "/%2525%32fe",
         "/auth/login", "/auth/login/", "/auth/login?x", "/auth/login#x", "/auth/%6cogin", "/auth/logout", "/auth/logout/?",
     ],
 )  # fmt: skip
