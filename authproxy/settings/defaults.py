@@ -8,10 +8,13 @@ from contextlib import suppress
 from datetime import timedelta
 from typing import Final
 
+from authproxy.core.redirect import safe_next
 from authproxy.options import duration_text, parse_duration
 from authproxy.settings.values import Value
 
 _CHECK: Final = timedelta(seconds=2)
+_SHORTEST: Final = timedelta(minutes=1)
+_IDLE: Final = timedelta(hours=4)
 
 
 def fill(values: dict[str, Value]) -> dict[str, Value]:
@@ -77,8 +80,25 @@ def _zone(value: Value, truststore: str | None, sessions: str | None) -> Value:
     accepted = value.get("accepts")
     if isinstance(accepted, list) and "session" in accepted:
         value = _with(_with(_with(value, "sessions", sessions), "session", {}), "login", {})
+        value = {**value, "session": _life(value.get("session")), "login": _login(value.get("login"))}
     if isinstance(certificate := value.get("certificate"), dict):
         value = {**value, "certificate": _with(certificate, "trust", truststore)}
+    return value
+
+
+def _life(value: Value) -> Value:
+    """Whoever shortens `absolute` alone need not say that nobody idles longer than that."""
+    if isinstance(value, dict) and isinstance(absolute := value.get("absolute"), str):
+        with suppress(ValueError):
+            return _with(value, "idle", absolute if _SHORTEST <= parse_duration(absolute) < _IDLE else None)
+    return value
+
+
+def _login(value: Value) -> Value:
+    """The page after the logout goes where the logout goes; what no path can be is told by the validation."""
+    if isinstance(value, dict) and isinstance(logout := value.get("logout_path"), str):
+        page = f"{logout.rstrip('/')}/success"
+        return _with(value, "after_logout", page if safe_next(page) == page else None)
     return value
 
 

@@ -79,7 +79,7 @@ class SessionLife(Section):
     """How long people stay signed in, and the cookie that says so."""
 
     idle: Annotated[Duration, AfterValidator(_lifetime)] = timedelta(hours=4)
-    """How long a session lasts without being used."""
+    """How long a session lasts without being used; `absolute`, where that alone is given and is shorter."""
     absolute: Annotated[Duration, AfterValidator(_lifetime)] = timedelta(hours=12)
     """How long it lasts however much it is used."""
     cookie: Annotated[str, AfterValidator(_cookie_name)] | None = None
@@ -106,7 +106,7 @@ class Login(Section):
     logout_path: UrlPath = "/auth/logout"
     """Where a form is posted to that signs out."""
     after_logout: Annotated[str, AfterValidator(_reference)] = "/auth/logout/success"
-    """Where signing out leads; a path under `logout_path` is a page of this proxy's."""
+    """Where signing out leads, by default `success` under `logout_path`; a path under that one is a page of this proxy's."""
     title: Annotated[str, AfterValidator(_title)] = "Sign in"
     """The heading of the page."""
 

@@ -90,6 +90,10 @@ def test_a_zone_without_sessions_has_nothing_of_them(loaded):
         ('session: {cookie: "__Host-a;b"}', "zones.web.session.cookie: must begin with __Host- and go on with 1 to 64 letters, digits, - or _"),
         ("login: {after: https://evil.example/}", "zones.web.login.after: must be a path of this very host, such as / or /app?from=login"),
         ("login: {after_logout: //evil.example}", "zones.web.login.after_logout: must be a path of this very host, such as / or /app?from=login"),
+        ("login: {after: /auth/login}", "zones.web.login.after: is a path of the login itself, and leads nowhere: choose a page"),
+        ("login: {path: /in/, after: /in?x=1}", "zones.web.login.after: is a path of the login itself, and leads nowhere: choose a page"),
+        ("login: {after: /auth/%6cogout/}", "zones.web.login.after: is a path of the login itself, and leads nowhere: choose a page"),
+        ("login: {after_logout: /auth/logout}", "zones.web.login.after_logout: is the path of the logout itself, where only forms are posted to: choose a page"),
         ('login: {title: " "}', "zones.web.login.title: must be 1 to 100 characters that can be seen"),
         ("login: {path: /}", "zones.web.login.path: would take the place of the service's own start page: choose another"),
         ("login: {path: /in, logout_path: /in/}", "zones.web.login.logout_path: is the path of the login too: choose another"),
@@ -101,6 +105,66 @@ def test_a_zone_without_sessions_has_nothing_of_them(loaded):
 def test_what_is_wrong_with_a_login(told, more, line):
     """One line for each mistake."""
     assert line in told(f"{{web: {{accepts: [session, token], {WEB}, {more}}}}}")
+
+
+@pytest.mark.parametrize("after", ["/auth/login/x", "/auth/logins", "/a?x=/auth/login", "/auth/logout/success"])
+def test_signing_in_may_lead_to_any_other_page(told, after):
+    """What only looks like the login is none."""
+    assert told(f"{{web: {{accepts: [session, token], {WEB}, login: {{after: {after}}}}}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("zone", "line"),
+    [
+        ("session: {absolute: 59s}", "zones.web.session.absolute: must be between 1m and 90d, is 59s"),
+        (
+            "session: {absolute: 1x}",
+            "zones.web.session.absolute: the units of a duration are ms, s, m, h and d, such as 10s",
+        ),
+        ("login: {logout_path: out}", "zones.web.login.logout_path: must begin with /"),
+    ],
+)
+def test_a_mistake_is_told_where_it_is(told, zone, line):
+    """And not once more at a key that takes its default from that one."""
+    assert told(f"{{web: {{accepts: [session, token], {WEB}, {zone}}}}}") == [line]
+
+
+def test_signing_out_may_lead_to_the_login(told):
+    """Nobody is signed in there, so nobody is led on."""
+    assert told(f"{{web: {{accepts: [session, token], {WEB}, login: {{after_logout: /auth/login}}}}}}") == []
+
+
+@pytest.mark.parametrize(
+    ("login", "after"),
+    [
+        ("logout_path: /out", "/out/success"),
+        ("logout_path: /out/", "/out/success"),
+        ("logout_path: /out, after_logout: /bye", "/bye"),
+        ("path: /in", "/auth/logout/success"),
+    ],
+)
+def test_the_page_after_the_logout_goes_with_it(loaded, login, after):
+    """Else whoever moves the logout would lead people to a page that there is none of."""
+    zone = loaded(BASE + f"zones: {{web: {{accepts: [session], {WEB}, login: {{{login}}}}}}}\n" + ROUTE).settings.zones[
+        "web"
+    ]
+
+    assert zone.login is not None
+    assert zone.login.after_logout == after
+
+
+@pytest.mark.parametrize(
+    ("session", "idle"),
+    [("absolute: 1m", 60), ("absolute: 239m", 14_340), ("absolute: 5h", 14_400), ("absolute: 1h, idle: 2m", 120)],
+)
+def test_a_short_absolute_end_alone_shortens_the_idle_one(loaded, session, idle):
+    """Its default of four hours could not be meant then."""
+    zone = loaded(
+        BASE + f"zones: {{web: {{accepts: [session], {WEB}, session: {{{session}}}}}}}\n" + ROUTE
+    ).settings.zones["web"]
+
+    assert zone.session is not None
+    assert zone.session.idle.total_seconds() == idle
 
 
 @pytest.mark.parametrize(

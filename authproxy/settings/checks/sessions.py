@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Final
 
+from authproxy.core.redirect import safe_next
 from authproxy.settings.checks.finding import Finding
 from authproxy.settings.model import Settings
 from authproxy.settings.tree import Path
@@ -58,6 +59,12 @@ def _paths(here: Path, zone: Zone) -> Iterator[Finding]:
     for key, path in (("path", login.path), ("logout_path", login.logout_path)):
         if path == "/":
             yield Finding((*here, "login", key), "would take the place of the service's own start page: choose another")
+    # Browsers would be led in a circle, or to a page that there is none of.
+    if safe_next(login.after, (login.path, login.logout_path)) is None:
+        yield Finding((*here, "login", "after"), "is a path of the login itself, and leads nowhere: choose a page")
+    if safe_next(login.after_logout, (login.logout_path,)) is None:
+        text = "is the path of the logout itself, where only forms are posted to: choose a page"
+        yield Finding((*here, "login", "after_logout"), text)
 
 
 def _places(settings: Settings) -> Iterator[Finding]:
