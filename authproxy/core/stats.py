@@ -203,7 +203,7 @@ class Stats:
         self.stores: dict[str, StoreStats] = {}
         """Session stores that must be waited for."""
         self.unrouted = RouteStats()
-        """Requests that were refused before a route was known."""
+        """Requests that were refused before a route was known, and those for the health page."""
         self.lag = Histogram()
         """How much later than it was set a timer went off."""
         self.crashes = {"request": 0, "connection": 0, "task": 0, "loop": 0}

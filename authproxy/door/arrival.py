@@ -2,6 +2,7 @@
 
 import asyncio
 import contextlib
+import secrets
 import socket
 import ssl
 from typing import Final, Protocol
@@ -116,16 +117,20 @@ class Arrival:
             self._fail("disconnected", str(error))
 
     def _refuse_foreign(self, error: NotTls) -> None:
+        detail = str(error)
         if self._owner.answers_http:
             if is_unclear(self._first):
                 return
-            self._answer(self._first)
-        self._fail("not-tls", str(error))
+            detail += self._answer(self._first)
+        self._fail("not-tls", detail)
 
-    def _answer(self, first: bytes) -> None:
-        """Tell whoever began so, in plain HTTP, that this is TLS."""
+    def _answer(self, first: bytes) -> str:
+        """Tell whoever began so, in plain HTTP, that this is TLS; return what the log says of it."""
+        request_id = secrets.token_hex(16)
+        answer = answer_to(first, request_id)
         with contextlib.suppress(OSError):
-            self.wire.send(answer_to(first))
+            self.wire.send(answer)
+        return f"; answered as {request_id}" if answer else ""
 
     def _read_first(self) -> bool:
         """Return whether enough has come to choose the context."""
@@ -173,13 +178,14 @@ class Arrival:
         if error is None:
             self._settle(transport)
         elif not self._is_over:
+            reason, detail = _tell(error)
             if self._owner.answers_http and isinstance(error, ssl.SSLError) and error.reason in _FOREIGN:
                 # Nobody has read into the shared buffer since the bytes that OpenSSL has just failed at. Of what came
                 # in pieces it holds the last one only; but OpenSSL has seen them all, and knows the usual methods.
                 is_http = error.reason == "HTTP_REQUEST"
-                self._answer(b"GET /" if is_http else self._first or bytes(BUFFER[:ENOUGH]))
+                detail += self._answer(b"GET /" if is_http else self._first or bytes(BUFFER[:ENOUGH]))
             self._is_over = True
-            self._owner.failed(self, *_tell(error))
+            self._owner.failed(self, reason, detail)
 
     def _settle(self, transport: SocketTransport) -> None:
         self._is_over = True

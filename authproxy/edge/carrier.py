@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, cast
 from aiohttp import web
 from typing_extensions import override
 
+from authproxy import events
 from authproxy.core.peer import Peer
 from authproxy.door.peer import peer_of
 from authproxy.edge.exchange import Exchange
@@ -23,6 +24,7 @@ from authproxy.edge.line import Line
 from authproxy.edge.origin import Origin, origin_of
 from authproxy.edge.own_answer import send_refusal, unrouted_facts
 from authproxy.edge.phase import HEAD, Phase
+from authproxy.edge.record import record
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.services import Services
 from authproxy.edge.tunnel import Tunnel
@@ -141,9 +143,12 @@ class Carrier(LateHandler):
     async def finish_response(
         self, request: web.BaseRequest, resp: web.StreamResponse, start_time: float | None
     ) -> tuple[web.StreamResponse, bool]:
-        """Go on with the next request once aiohttp has written the answer to an own page."""
+        """Count, log and go on with the next request once aiohttp has written the answer to an own page."""
         result = await super().finish_response(request, resp, start_time)
-        self.finished(keep=bool(resp.keep_alive), now=self._services.monotonic())
+        now = self._services.monotonic()
+        if self._facts is not None:
+            record(self._services, self._facts, events.REQUEST_ANSWERED, resp.status, now)
+        self.finished(keep=bool(resp.keep_alive), now=now)
         return result
 
     # ------------------------------------------------------------------ the client of an exchange

@@ -12,9 +12,7 @@ from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.exchange import Exchange
 from authproxy.edge.facts import Facts, facts_of
 from authproxy.edge.forward import upstream_head
-from authproxy.edge.gate import accepted_id, fold_host
-from authproxy.edge.origin import origin_behind
-from authproxy.edge.own_answer import unrouted_facts
+from authproxy.edge.gate import fold_host
 from authproxy.edge.phase import BODY, BUSY, HEAD, Phase
 from authproxy.edge.reception import Reception
 from authproxy.edge.refusal import MISDIRECTED, Refusal
@@ -36,7 +34,6 @@ _CR: Final = ord("\r")
 _PATIENCE: Final = 10.0
 # What a request line has beside its target: a method of reasonable length, blanks, version, CRLF.
 _WORDS: Final = 64
-_PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
 class ClientConnection(Reception):
@@ -95,7 +92,7 @@ class ClientConnection(Reception):
         if left <= 0:
             head.close = True
         if head.path == listener.health:
-            self._answer_health(listener, head)
+            self.answer_health(listener, head)
         else:
             self._dispatch(runtime, listener, head)
 
@@ -115,21 +112,6 @@ class ClientConnection(Reception):
             self.refuse_malformed(head, data)
             return None
         return head
-
-    def _answer_health(self, listener: Listener, head: RequestHead) -> None:
-        if head.method in _PAGE_METHODS and not head.has_body:
-            self._answer_own(listener, head)
-            return
-        refusal = Refusal(status=405, reason="method-not-allowed", lines=b"Allow: GET, HEAD\r\n", close=head.has_body)
-        self.refuse(unrouted_facts(self._services, listener, self._origin, head), refusal)
-
-    def _answer_own(self, listener: Listener, head: RequestHead) -> None:
-        """Let aiohttp answer; it is told what was read here, so that there is one reading."""
-        self._phase = Phase.OWN
-        self.line.set_deadline(listener.times.body_idle)
-        self.begin_pages()
-        close = b"Connection: close\r\n" if head.close else b""
-        super().data_received(b"%b %b HTTP/1.1\r\nHost: %b\r\n%b\r\n" % (head.method, head.target, head.host, close))
 
     def _read_slowly(self, listener: Listener, data: bytes, end: int) -> None:
         """Skip one empty line before a request (RFC 9112, 2.2), and wait for the rest of a head."""
@@ -166,7 +148,7 @@ class ClientConnection(Reception):
         services = self._services
         monotonic = services.monotonic
         if runtime.trusted and is_within(self._peer.address, runtime.trusted):
-            facts = self._trusted_facts(runtime, listener, head)
+            facts = self.trusted_facts(runtime, listener, head)
         else:
             facts = facts_of(runtime, listener, head, services.ids.next(), self._origin, monotonic())
         self._facts = facts
@@ -199,13 +181,6 @@ class ClientConnection(Reception):
         if shown.of(fold_host(facts.request.host)) != shown.of(self._peer.server_name):
             return MISDIRECTED
         return decide(self._services, facts)
-
-    def _trusted_facts(self, runtime: Runtime, listener: Listener, head: RequestHead) -> Facts:
-        """Return the facts of a request whose peer is believed about its id and its origin."""
-        services = self._services
-        request_id = accepted_id(head.request_id) or services.ids.next()
-        origin = origin_behind(self._peer, head.forwarded, runtime.trusted, self._origin.shown)
-        return facts_of(runtime, listener, head, request_id, origin, services.monotonic())
 
     async def _decide_later(self, facts: Facts, question: Question | Visitor) -> None:
         try:

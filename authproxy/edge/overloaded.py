@@ -3,7 +3,6 @@
 from typing_extensions import override
 
 from authproxy.edge.connection import ClientConnection
-from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.refusal import refuse_overload
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import Listener, Runtime
@@ -16,10 +15,10 @@ class OverloadedConnection(ClientConnection):
 
     @override
     def _dispatch(self, runtime: Runtime, listener: Listener, head: RequestHead) -> None:
-        self._facts = facts = unrouted_facts(self._services, listener, self._origin, head)
+        self._facts = facts = self.own_facts(runtime, listener, head)
         self.refuse(facts, refuse_overload())
 
     @override
-    def _answer_health(self, listener: Listener, head: RequestHead) -> None:
+    def answer_health(self, listener: Listener, head: RequestHead) -> None:
         """Whoever looks after this proxy shall know that it is full."""
         self._dispatch(self._services.current.runtime, listener, head)

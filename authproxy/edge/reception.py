@@ -1,25 +1,62 @@
-"""Requests for the proxy's own pages about a login: the form is read whole, and the answer made of it."""
+"""Requests for the proxy's own pages: of health, which aiohttp answers; and about a login, whose form is read whole first."""
 
 from typing import Final
 
 from typing_extensions import override
 
+from authproxy.core.decision import is_within
 from authproxy.core.login import MAX_BODY
-from authproxy.edge.facts import Facts
+from authproxy.edge.facts import Facts, facts_of
+from authproxy.edge.gate import accepted_id
 from authproxy.edge.login import answer_place
+from authproxy.edge.origin import origin_behind
+from authproxy.edge.own_answer import unrouted_facts
 from authproxy.edge.phase import BUSY, Phase
 from authproxy.edge.refusal import Refusal
 from authproxy.edge.watched import Watched
 from authproxy.http1.chunked import BadChunk
+from authproxy.http1.request import RequestHead
+from authproxy.runtime import Listener, Runtime
 
 # Catalogs and stores have their own, much shorter deadlines.
 _PATIENCE: Final = 10.0
+_PAGE_METHODS: Final = frozenset({b"GET", b"HEAD"})
 
 
 class Reception(Watched):
     """A watched carrier that answers such requests; what else is read is the subclass's business."""
 
     __slots__ = ("_form",)
+
+    def trusted_facts(self, runtime: Runtime, listener: Listener, head: RequestHead) -> Facts:
+        """Return the facts of a request whose peer is believed about its id and its origin."""
+        services = self._services
+        request_id = accepted_id(head.request_id) or services.ids.next()
+        origin = origin_behind(self._peer, head.forwarded, runtime.trusted, self._origin.shown)
+        return facts_of(runtime, listener, head, request_id, origin, services.monotonic())
+
+    def own_facts(self, runtime: Runtime, listener: Listener, head: RequestHead) -> Facts:
+        """Return the facts of a request that goes nowhere, whoever the peer is."""
+        if runtime.trusted and is_within(self._peer.address, runtime.trusted):
+            return self.trusted_facts(runtime, listener, head)
+        return unrouted_facts(self._services, listener, self._origin, head)
+
+    def answer_health(self, listener: Listener, head: RequestHead) -> None:
+        """Let aiohttp answer; it is told what was read here, so that there is one reading."""
+        facts = self.own_facts(self._services.current.runtime, listener, head)
+        if head.method not in _PAGE_METHODS or head.has_body:
+            lines = b"Allow: GET, HEAD\r\n"
+            self.refuse(facts, Refusal(status=405, reason="method-not-allowed", lines=lines, close=head.has_body))
+            return
+        self._facts = facts
+        self._phase = Phase.OWN
+        self.line.set_deadline(listener.times.body_idle)
+        self.begin_pages()
+        close = b"Connection: close\r\n" if head.close else b""
+        super().data_received(
+            b"%b %b HTTP/1.1\r\nHost: %b\r\nX-Request-Id: %b\r\n%b\r\n"
+            % (head.method, head.target, head.host, facts.request_id, close)
+        )
 
     def receive(self, facts: Facts) -> None:
         """Read the body, if there is one, then answer."""

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Final
 from typing_extensions import override
 
 from authproxy import events
-from authproxy.core.decision import is_within
 from authproxy.core.path import read_path
 from authproxy.edge.connection import ClientConnection
 from authproxy.edge.gate import NEVER, fold_host
@@ -63,11 +62,7 @@ class RedirectConnection(ClientConnection):
         if listener.redirect is None:
             self.shut()
             return
-        if runtime.trusted and is_within(self._peer.address, runtime.trusted):
-            facts = self._trusted_facts(runtime, listener, head)
-        else:
-            facts = unrouted_facts(self._services, listener, self._origin, head)
-        self._facts = facts
+        self._facts = facts = self.own_facts(runtime, listener, head)
         self._phase = BUSY
         head.close = head.close or self.is_short
         if head.has_body:

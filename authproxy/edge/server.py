@@ -47,8 +47,9 @@ class EdgeServer(web.Server):
 def health_page(services: Services) -> OwnPage:
     """Return the handler of a listener's `health` path: 200 or 503, and no details."""
 
-    async def health(_: web.BaseRequest) -> web.StreamResponse:
-        """Answer."""
+    async def health(request: web.BaseRequest) -> web.StreamResponse:
+        """Answer; the connection has said under which id."""
+        request_id = request.headers["X-Request-Id"]
         # From the signal on, while connections are still accepted: balancers go elsewhere in `timeouts.pre_stop`.
         ready = not services.current.ending
         return web.Response(
@@ -57,7 +58,8 @@ def health_page(services: Services) -> OwnPage:
             headers={
                 "Cache-Control": "no-store",
                 "Server": "authproxy",
-                "X-Authproxy-Response": f"own-page; id={services.ids.next().decode()}",
+                "X-Authproxy-Response": f"own-page; id={request_id}",
+                "X-Request-Id": request_id,
             },
         )
 

@@ -219,6 +219,8 @@ def test_a_client_without_a_handshake_is_let_go(hasty, upstream):
     assert got.startswith(b"HTTP/1.1 400 ")
     head, _, text = got.partition(b"\r\n\r\n")
     assert b"Content-Length: %d" % len(text) in head
+    assert b"\r\nX-Authproxy-Response: bad-request; id=" in head
+    assert b"\r\nCache-Control: no-store\r\n" in head
     assert text == b"This port speaks TLS: ask for https://, please\n"
     assert upstream.requests == []
 

@@ -3,6 +3,7 @@
 import pytest
 
 from tests.conformance.proxy import post, request
+from tests.conformance.upstream import TRUSTED
 
 pytestmark = pytest.mark.promise
 
@@ -18,6 +19,21 @@ def test_health_is_answered_here(wire, fence):
     assert answer.one("Cache-Control") == b"no-store"
     assert b"ython" not in (answer.one("Server") or b"")
     fence()
+
+
+def test_health_is_logged_under_the_id_that_it_says(proxy, wire, dial):
+    """As every answer of the proxy's own is: one line; a trusted peer may choose the id."""
+    answers = [wire.ask(ASK), wire.ask(ASK.replace(b"GET", b"HEAD"))]
+    answers.append(dial(source=TRUSTED).ask(ASK.replace(b"\r\n\r\n", b"\r\nX-Request-Id: from-afar\r\n\r\n")))
+    for answer in answers:
+        own = answer.one("X-Request-Id")
+        assert answer.one("X-Authproxy-Response") == b"own-page; id=" + (own or b"-")
+        told = proxy.wait_access(own)
+        assert (told["event"], told["status"], told["path"]) == ("request.answered", 200, "/healthz")
+        assert [line["request_id"] for line in proxy.access].count(told["request_id"]) == 1
+
+    assert answers[2].one("X-Request-Id") == b"from-afar"
+    assert len({answer.one("X-Request-Id") for answer in answers}) == 3
 
 
 def test_health_and_proxied_requests_alternate(wire, upstream):

@@ -139,8 +139,9 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "own answers": "own_answers_say_so, refusals_name_hsts_where_it_is_on",
     },
     "Own pages": {
-        "health": "health_is_answered_here, health_and_proxied_requests_alternate, health_of_head_and_http_10, "
-        "health_says_when_it_closes, health_takes_a_query, odd_health_requests_leave_the_connection_in_order, "
+        "health": "health_is_answered_here, health_is_logged_under_the_id_that_it_says, "
+        "health_and_proxied_requests_alternate, health_of_head_and_http_10, health_says_when_it_closes, "
+        "health_takes_a_query, odd_health_requests_leave_the_connection_in_order, "
         "a_body_to_health_is_not_read_as_the_next_request, only_the_path_itself_is_open, "
         "any_method_gets_an_own_answer, a_listener_without_health_has_none",
     },

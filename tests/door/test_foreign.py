@@ -1,5 +1,7 @@
 """Whoever speaks no TLS is told so in the language that it speaks, if that is HTTP; on both loops."""
 
+import re
+
 import pytest
 
 from tests.door.test_acceptor import House, contexts_of
@@ -38,6 +40,10 @@ def test_plain_http_is_answered_400(method, run, contexts):
         assert head.startswith(b"HTTP/1.1 400 Bad Request\r\n")
         assert body == ADVICE
         assert house.reasons == ["not-tls"]
+        told = re.search(rb"\r\nX-Authproxy-Response: bad-request; id=([0-9a-f]{32})\r\nX-Request-Id: (.*)", head)
+        assert told is not None
+        assert told[1] == told[2]
+        assert house.reports[0][2].endswith(f"; answered as {told[1].decode()}")
 
     run(scene())
 
@@ -70,6 +76,7 @@ def test_others_are_told_nothing(begins, run, contexts):
 
         assert b"HTTP" not in said
         assert house.reasons == ["not-tls"]
+        assert "answered" not in house.reports[0][2]
 
     run(scene())
 
