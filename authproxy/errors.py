@@ -4,6 +4,19 @@ Expected outcomes (a refused request) are values, see `authproxy.core.decision`;
 Messages are one clause, lower case, without a full stop, and name file and key.
 """
 
+import errno
+import os
+
+
+def why(error: OSError) -> str:
+    """Return what the system says, to stand in a message; where it refuses, also to whom.
+
+    In a container that is the question: the file belongs to the user who made it, and this process is another one.
+    """
+    reason = error.strerror or str(error) or "unknown error"
+    whom = f" to user {os.geteuid()}" if error.errno in {errno.EACCES, errno.EPERM} else ""
+    return f"{reason[:1].lower()}{reason[1:]}{whom}"
+
 
 class AuthproxyError(Exception):
     """Anything this program raises on purpose."""

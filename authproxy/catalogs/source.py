@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from authproxy.errors import MaterialError
+from authproxy.errors import MaterialError, why
 
 # A hundred thousand rows; what is larger wants a database, and a mistaken path (a disk, a log) is noticed.
 MAX_FILE_BYTES: Final = 64 * 1024 * 1024
@@ -27,9 +27,10 @@ def read_source(path: Path) -> bytes:
                 raise MaterialError(str(path), f"everybody can write it and let himself in: chmod o-w {path}")
             data = file.read(MAX_FILE_BYTES + 1)
             after = os.fstat(file.fileno())
+    except FileNotFoundError as error:
+        raise MaterialError(str(path), "there is no such file") from error
     except OSError as error:
-        reason = error.strerror or "cannot be read"
-        raise MaterialError(str(path), reason[:1].lower() + reason[1:]) from error
+        raise MaterialError(str(path), f"cannot be read: {why(error)}") from error
     if len(data) > MAX_FILE_BYTES:
         raise MaterialError(str(path), f"is larger than {MAX_FILE_BYTES} bytes")
     if len(data) != after.st_size or before.st_mtime_ns != after.st_mtime_ns:

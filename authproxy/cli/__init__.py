@@ -129,7 +129,7 @@ def _outcome(args: Sequence[str] | None) -> int:
         _complain(*(error.problems if isinstance(error, ConfigError) else (str(error),)))
         return _exit_code(error)
     except click.ClickException as error:
-        error.show()
+        _explained(error).show()
         return error.exit_code
     except click.Abort as error:
         return EXIT_INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else EXIT_FAILED
@@ -154,6 +154,17 @@ def _exit_code(error: AuthproxyError) -> int:
 def _complain(*problems: str) -> None:
     for problem in problems:
         click.echo(f"authproxy: {problem}", err=True)
+
+
+def _explained(error: click.ClickException) -> click.ClickException:
+    """Return the complaint with its cure where it lacks one: a configuration is never a bare word."""
+    opening, _, word = error.message.partition(" (")
+    if opening != "Got unexpected extra argument" or not isinstance(error, click.UsageError) or error.ctx is None:
+        return error
+    if all(own.name != "config" for own in error.ctx.command.params):
+        return error
+    cure = f"a configuration is named with -c, as in -c {word.removesuffix(')')}"
+    return click.UsageError(f"{error.message}: {cure}", error.ctx)
 
 
 def _nearest(name: str) -> str:

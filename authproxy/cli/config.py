@@ -13,7 +13,7 @@ def command() -> None:
     """Show the effective configuration."""
 
 
-@command.command()
+@command.command(short_help="Print every setting, defaults too.")
 @config_option
 @json_option
 def show(config: Path, *, as_json: bool) -> None:

@@ -66,7 +66,7 @@ command.add_command(renew)
 command.add_command(inspect)
 
 
-@command.command()
+@command.command(short_help="Make development keys and their authority.")
 @click.option("--out", type=click.Path(path_type=Path, file_okay=False), required=True, help="The directory to fill.")
 @click.option(
     "--prefix", default="", callback=read_prefix, help="Put before every file name, as in PREFIX-server.keys."

@@ -33,7 +33,7 @@ class Secrets(TypedDict):
     key_password_file: Path | None
 
 
-@click.command()
+@click.command(short_help="Show what files of keys hold, but no secret.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path))
 @click.option("--alias", metavar="NAME", help="Only this private key of a PKCS#12 or JKS file.")
 @click.option(

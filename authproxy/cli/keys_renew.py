@@ -35,7 +35,7 @@ class _Old:
     keystore: Keystore
 
 
-@click.command()
+@click.command(short_help="Make keys anew, under the same names.")
 @click.argument("files", nargs=-1, required=True, type=click.Path(path_type=Path, dir_okay=False))
 @click.option(
     "--keep-ca",

@@ -51,7 +51,7 @@ def new(out: Path | None, as_json: bool) -> None:
     elif out is None:
         click.echo(text)
     else:
-        click.echo(f"{out}: pepper {pepper.id}")
+        click.echo(f"written: {out} (pepper {pepper.id})")
 
 
 def _write(path: Path, text: str) -> None:

@@ -53,7 +53,7 @@ def command() -> None:
     """List the sessions of people who have signed in, and end them."""
 
 
-@command.command("list")
+@command.command("list", short_help="List who is signed in.")
 @config_option
 @_zone_option
 @_user_option
@@ -79,7 +79,7 @@ def list_sessions(config: Path, zone: str | None, user: UserId | None, as_json: 
         click.echo("nobody is signed in")
 
 
-@command.command()
+@command.command(short_help="Show one session.")
 @config_option
 @_zone_option
 @json_option
@@ -98,7 +98,7 @@ def show(config: Path, zone: str | None, as_json: bool, name: str) -> None:
         click.echo(f"{key}: {value}")
 
 
-@command.command()
+@command.command(short_help="End sessions, or all of a user.")
 @config_option
 @_zone_option
 @_user_option

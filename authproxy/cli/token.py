@@ -84,10 +84,12 @@ def _read_expires(_context: click.Context, _option: click.Parameter, value: str 
     if value is None:
         return None
     now = _now()
+    is_time = "-" in value
     try:
-        end = parse_time(value) if "-" in value else now.replace(microsecond=0) + parse_duration(value)
+        end = parse_time(value) if is_time else now.replace(microsecond=0) + parse_duration(value)
     except ValueError as error:
-        raise click.BadParameter(f"{error}; or give a duration such as 90d, or a time") from error
+        other = "a duration, such as 90d" if is_time else "a time, such as 2027-01-01T00:00:00Z"
+        raise click.BadParameter(f"{error}; or {other}") from error
     except OverflowError as error:
         raise click.BadParameter("there is no such time") from error
     if end <= now + timedelta(seconds=1):
@@ -226,7 +228,7 @@ def _facts(token: Token) -> dict[str, str | int]:
 
 
 # ---------------------------------------------------------------- verify
-@command.command()
+@command.command(short_help="Say whether a token would be accepted.")
 @config_option
 @click.option("--zone", metavar="NAME", help="The zone to ask; by default the only one.")
 @_file_option

@@ -4,9 +4,10 @@ A start takes this road once, `authproxy check` stops at its end, and a reload t
 """
 
 import ssl
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from typing import TypeVar
 
 from authproxy.core.stats import Stats
 from authproxy.daemon.build import Built, Parts, build
@@ -24,10 +25,14 @@ from authproxy.daemon.material import (
 from authproxy.daemon.sessions import OpenedStore, open_stores
 from authproxy.daemon.sessions import notes_of as shared_origins
 from authproxy.daemon.tunnels import notes_of
+from authproxy.daemon.zones import read_peppers
 from authproxy.door.contexts import Contexts
+from authproxy.errors import ConfigError, SecretError
 from authproxy.keystore import Keystore, Truststore
 from authproxy.settings import Loaded
 from authproxy.upstream.means import Spawn
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -77,16 +82,36 @@ class Inputs:
 
 
 def read_inputs(workshop: Workshop, loaded: Loaded, now: datetime, before: Prepared | None) -> Inputs:
-    """Read the keys and the trust that a configuration names; raises ConfigError."""
+    """Read the keys, the trust and the peppers that a configuration names.
+
+    Raises:
+        ConfigError: with every problem, those of catalogs too, so that whoever starts with nothing there learns at once
+            what all is missing; SecretError when a secret is among them.
+    """
     sources = open_sources(loaded, workshop.environ)
     sources.notes.extend([*notes_of(loaded), *shared_origins(loaded)])
     old = before.material.keystores if before is not None else {}
-    return Inputs(
+    failed: list[ConfigError] = []
+
+    def tried(read: Callable[[], dict[str, T]]) -> dict[str, T]:
+        try:
+            return read()
+        except ConfigError as error:
+            failed.append(error)
+            return {}
+
+    inputs = Inputs(
         sources=sources,
-        keystores=read_keystores(sources, now, old),
-        truststores=read_truststores(sources, now),
-        users=read_users(loaded),
+        keystores=tried(lambda: read_keystores(sources, now, old)),
+        truststores=tried(lambda: read_truststores(sources, now)),
+        users=tried(lambda: read_users(loaded)),
     )
+    tried(lambda: read_peppers(sources))
+    if failed:
+        tried(lambda: open_catalogs(loaded, {}))
+        problems = [problem for error in failed for problem in error.problems]
+        raise (SecretError if any(isinstance(error, SecretError) for error in failed) else ConfigError)(*problems)
+    return inputs
 
 
 def prepare(workshop: Workshop, inputs: Inputs, generation: int, before: Prepared | None) -> Prepared:

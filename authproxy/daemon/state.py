@@ -5,7 +5,7 @@ import stat
 from pathlib import Path
 from typing import Final
 
-from authproxy.errors import ConfigError
+from authproxy.errors import ConfigError, why
 from authproxy.settings import Loaded
 
 _ROOT: Final = 0
@@ -37,8 +37,7 @@ def make_state(loaded: Loaded) -> None:
     try:
         path.mkdir(mode=0o700, exist_ok=True)
     except OSError as error:
-        reason = (error.strerror or str(error)).lower()
-        raise ConfigError(f"{loaded.where('state')}: {path}: cannot be created: {reason}") from error
+        raise ConfigError(f"{loaded.where('state')}: {path}: cannot be created: {why(error)}") from error
     check_state(loaded)
 
 
@@ -46,7 +45,7 @@ def _fault(path: Path) -> str:
     try:
         facts = path.stat()
     except OSError as error:
-        return f"cannot be looked at: {(error.strerror or str(error)).lower()}"
+        return f"cannot be looked at: {why(error)}"
     if not stat.S_ISDIR(facts.st_mode):
         return "is not a directory"
     if facts.st_uid not in {_ROOT, os.geteuid()}:

@@ -7,7 +7,7 @@ import threading
 from pathlib import Path
 from typing import Final
 
-from authproxy.errors import MaterialError
+from authproxy.errors import MaterialError, why
 
 _MAX_WAITING: Final = 256
 
@@ -84,4 +84,4 @@ def _open(target: str | Path) -> int:
 
 def cannot_open(target: Path, error: OSError) -> MaterialError:
     """Return what is said of a log that cannot be opened."""
-    return MaterialError(str(target), f"cannot be opened: {(error.strerror or str(error)).lower()}")
+    return MaterialError(str(target), f"cannot be opened: {why(error)}")

@@ -6,13 +6,25 @@ from authproxy.catalogs.interface import Catalog
 from authproxy.core.client_name import Source
 from authproxy.core.decision import TokenRules
 from authproxy.core.pepper import Pepper
+from authproxy.core.secret import Secret
 from authproxy.core.stats import Stats
-from authproxy.daemon.material import Material, Sources
+from authproxy.daemon.material import Material, Sources, gather
 from authproxy.daemon.sessions import means_of
 from authproxy.keystore import Demand
 from authproxy.runtime import CertificateRules, Zone
 from authproxy.sessions.interface import SessionStore
 from authproxy.settings.zones import Zone as ZoneSettings
+
+
+def read_peppers(sources: Sources) -> dict[str, list[Secret[bytes]]]:
+    """Return the peppers of every zone, newest first; ConfigError with every problem."""
+    zones = sources.loaded.settings.zones
+    return gather(sources.loaded, "zones", zones, lambda name: _peppers(sources, name))
+
+
+def _peppers(sources: Sources, name: str) -> list[Secret[bytes]]:
+    references = sources.loaded.settings.zones[name].peppers
+    return [sources.pepper(reference, "zones", name, "peppers", index) for index, reference in enumerate(references)]
 
 
 def zone_of(  # noqa: PLR0913, PLR0917  # all that a zone is made of
@@ -25,9 +37,7 @@ def zone_of(  # noqa: PLR0913, PLR0917  # all that a zone is made of
 ) -> Zone:
     """Return a zone ready for requests; SecretError: one of its peppers cannot be read."""
     settings = sources.loaded.settings.zones[name]
-    secrets = [
-        sources.pepper(reference, "zones", name, "peppers", index) for index, reference in enumerate(settings.peppers)
-    ]
+    secrets = _peppers(sources, name)
     peppers = tuple(map(Pepper, secrets))
     return Zone(
         name=name,

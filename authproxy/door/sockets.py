@@ -5,9 +5,10 @@ from pathlib import Path
 
 from authproxy.core.place import Place
 from authproxy.door.local import listen_unix
-from authproxy.errors import MaterialError
+from authproxy.errors import MaterialError, why
 
 _BACKLOG = 1024
+_UNPRIVILEGED = 1024
 
 
 def listen(bind: Place) -> socket.socket:
@@ -19,7 +20,13 @@ def listen(bind: Place) -> socket.socket:
     try:
         return listen_unix(Path(bind.unix)) if bind.unix else _listen_tcp(bind)
     except OSError as error:
-        raise MaterialError(str(bind), f"cannot listen: {(error.strerror or str(error)).lower()}") from error
+        raise MaterialError(str(bind), f"cannot listen: {why(error)}{_cure(bind, error)}") from error
+
+
+def _cure(bind: Place, error: OSError) -> str:
+    # The kernel's own bound may be another (net.ipv4.ip_unprivileged_port_start); this is what it is where nobody set it.
+    is_low = isinstance(error, PermissionError) and 0 < bind.port < _UNPRIVILEGED
+    return f" (a port below {_UNPRIVILEGED} needs CAP_NET_BIND_SERVICE)" if is_low else ""
 
 
 def _listen_tcp(bind: Place) -> socket.socket:

@@ -5,7 +5,7 @@ import stat
 from dataclasses import dataclass
 from pathlib import Path
 
-from authproxy.errors import MaterialError, SecretError
+from authproxy.errors import MaterialError, SecretError, why
 
 # The fattest honest file is a trust bundle: Debian's, with 146 authorities, has 220 KiB.
 MAX_BYTES = 1 << 20
@@ -39,7 +39,7 @@ def read(path: Path, limit: int = MAX_BYTES) -> Content:
         descriptor = os.open(path, flags)
     except PermissionError as error:
         raise SecretError(
-            f"{path}: this user may not read it (give the file to the user that runs authproxy)"
+            f"{path}: this user ({os.geteuid()}) may not read it (give the file to the user that runs authproxy)"
         ) from error
     except (OSError, ValueError) as error:
         raise MaterialError(str(path), _reason(error)) from error
@@ -88,6 +88,6 @@ def _reason(error: OSError | ValueError) -> str:
         return "there is no such file"
     if isinstance(error, IsADirectoryError):
         return "is a directory, should be a file"
-    if isinstance(error, OSError) and error.strerror:
-        return f"cannot be read: {error.strerror.lower()}"
+    if isinstance(error, OSError):
+        return f"cannot be read: {why(error)}"
     return "is no usable file name"

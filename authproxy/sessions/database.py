@@ -12,7 +12,7 @@ from threading import Lock
 from time import monotonic
 from typing import Final, TypeVar, final
 
-from authproxy.errors import MaterialError, SessionStoreUnavailable
+from authproxy.errors import MaterialError, SessionStoreUnavailable, why
 
 # How long to wait for somebody else's write: below the deadline of those who ask, so that they are told why.
 _LOCKED_SECONDS: Final = 0.18
@@ -51,7 +51,7 @@ def check_file(path: Path) -> None:
         _check_directory(path)
         return
     except OSError as error:
-        raise MaterialError(str(path), f"cannot be used: {_reason(error)}") from error
+        raise MaterialError(str(path), f"cannot be used: {why(error)}") from error
     _check_rights(path, found)
     with _OPENING:
         # Who has it open has this file beside it; perhaps it is this process.
@@ -79,14 +79,9 @@ def _check_begin(path: Path) -> None:
         with path.open("rb") as file:
             begin = file.read(len(_MAGIC))
     except OSError as error:
-        raise MaterialError(str(path), f"cannot be read: {_reason(error)}") from error
+        raise MaterialError(str(path), f"cannot be read: {why(error)}") from error
     if begin not in {b"", _MAGIC}:
         raise MaterialError(str(path), "is no SQLite database")
-
-
-def _reason(error: OSError) -> str:
-    reason = error.strerror or "unknown error"
-    return reason[:1].lower() + reason[1:]
 
 
 @final

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from pathlib import Path as FilePath
 from typing import Final
 
-from authproxy.errors import ConfigError
+from authproxy.errors import ConfigError, why
 from authproxy.settings.tree import Map, Mark, Node, Path, Problem, Scalar, Seq, dotted, parse
 from authproxy.settings.values import Value, Values
 
@@ -136,8 +136,8 @@ def _text(path: FilePath, prefix: str) -> str:
         with path.open("rb") as file:
             raw = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise ConfigError(f"{prefix}{path}: {reason[:1].lower()}{reason[1:]}") from error
+        reason = why(error) if isinstance(error, OSError) else f"{error}"
+        raise ConfigError(f"{prefix}{path}: {reason}") from error
     if len(raw) > _MAX_BYTES:
         raise ConfigError(f"{prefix}{path}: larger than {_MAX_BYTES} bytes")
     try:

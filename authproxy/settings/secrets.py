@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Final
 
 from authproxy.core.secret import Secret
-from authproxy.errors import SecretError
+from authproxy.errors import SecretError, why
 from authproxy.options import SecretRef
 
 # HMAC-SHA512 (RFC 2104, 3): keys shorter than the hash weaken it; turvata 0.4 requires 32 bytes.
@@ -53,6 +53,7 @@ class _Source:
         self._environ = environ
         self._notes = notes
         self._prefix = f"{where}: " if where else ""
+        self._cure = ""
         self._env = ref.env
         self._path = ref.file if ref.file is not None else self._credential(ref.credential)
         self._name = f"environment variable {self._env}" if self._path is None else str(self._path)
@@ -66,6 +67,7 @@ class _Source:
         return Secret(secret)
 
     def pepper(self) -> bytes:
+        self._cure = f" (make one with `authproxy pepper new --out {self._path}`)"
         raw = self._raw()
         pepper = self._decoded(raw)
         if len(pepper) < MIN_PEPPER_BYTES:
@@ -110,9 +112,10 @@ class _Source:
             with open(descriptor, "rb") as file:  # noqa: PTH123  a descriptor, so that what is judged is what is read
                 self._judge(path, os.fstat(descriptor))
                 raw = file.read(_MAX_BYTES + 1)
+        except FileNotFoundError as error:
+            raise self._error(f"cannot be read: there is no such file{self._cure}") from error
         except OSError as error:
-            reason = error.strerror or type(error).__name__
-            raise self._error(f"cannot be read: {reason[:1].lower()}{reason[1:]}") from error
+            raise self._error(f"cannot be read: {why(error)}") from error
         if len(raw) > _MAX_BYTES:
             raise self._error(f"is larger than {_MAX_BYTES} bytes")
         return raw

@@ -261,12 +261,12 @@ def test_any_text_is_read_or_refused(text):
 
 def test_missing_file_is_refused_at_the_start_and_survived_later(opened, file):
     """Without rows there is nothing to go on with; with rows they stay."""
-    with pytest.raises(MaterialError, match="no such file or directory"):
+    with pytest.raises(MaterialError, match="there is no such file"):
         FileCatalog(file, None)
     catalog = opened(row())
     file.unlink()
 
-    with pytest.raises(MaterialError, match="no such file or directory"):
+    with pytest.raises(MaterialError, match="there is no such file"):
         catalog.reload()
 
     assert lets_in(catalog)

@@ -1,5 +1,6 @@
 """Exit codes and complaints of the command line as a whole."""
 
+import importlib
 import os
 import subprocess
 import sys
@@ -257,3 +258,32 @@ def test_a_missing_configuration_of_the_machine_says_how_to_mount_it(monkeypatch
         ConfigError, match=r"etc\.yaml: there is no such file .* -v \$PWD/authproxy:/etc/authproxy:ro\)$"
     ):
         common.load_settings(tmp_path / "etc.yaml")
+
+
+@pytest.mark.parametrize("name", ["check", "run", "healthcheck", "reload", "config show"])
+def test_a_configuration_named_as_a_bare_word_is_told_how(capsys, name):
+    """Who forgets -c learns of it from the message; nothing is read or run."""
+    with pytest.raises(SystemExit) as ended:
+        main([*name.split(), "proxy.yaml"])
+
+    assert ended.value.code == 2
+    assert capsys.readouterr().err.endswith(
+        "Error: Got unexpected extra argument (proxy.yaml): a configuration is named with -c, as in -c proxy.yaml\n"
+    )
+
+
+def test_a_bare_word_is_no_configuration_where_none_is_read(capsys):
+    """The hint stands only where it leads somewhere."""
+    with pytest.raises(SystemExit) as ended:
+        main(["version", "proxy.yaml"])
+
+    assert (ended.value.code, "-c" in capsys.readouterr().err) == (2, False)
+
+
+@pytest.mark.parametrize("name", ["config", "keys", "pepper", "session", "token"])
+def test_no_overview_breaks_off_in_the_middle_of_a_sentence(name):
+    """What a group's help, or the shell's completion, says of each command is a whole line."""
+    group = importlib.import_module(f"authproxy.cli.{name}").command
+
+    assert group.commands
+    assert [one.name for one in group.commands.values() if one.get_short_help_str().endswith("...")] == []

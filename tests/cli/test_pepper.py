@@ -47,7 +47,7 @@ def test_a_file_is_the_owners_alone(tmp_path):
     pepper = read_pepper(SecretRef(file=path), {})
     assert result.exit_code == 0
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
-    assert result.output == f"{path}: pepper {Pepper(pepper).id}\n"
+    assert result.output == f"written: {path} (pepper {Pepper(pepper).id})\n"
 
 
 @pytest.mark.parametrize("make", [lambda path: path.write_text("old"), lambda path: path.symlink_to("elsewhere")])

@@ -1,11 +1,13 @@
 """Listening sockets."""
 
+import os
 import socket
 import stat
 
 import pytest
 
 from authproxy.core.place import Place
+from authproxy.door import sockets
 from authproxy.door.sockets import listen
 from authproxy.errors import MaterialError
 
@@ -24,6 +26,23 @@ def test_an_address_that_is_taken_is_told():
         port = made.getsockname()[1]
         with pytest.raises(MaterialError, match=f"127.0.0.1:{port}: cannot listen: address already in use"):
             listen(Place(host="127.0.0.1", port=port))
+
+
+@pytest.mark.parametrize(
+    ("port", "cure"), [(443, " (a port below 1024 needs CAP_NET_BIND_SERVICE)"), (1023, " (a port below"), (1024, "")]
+)
+def test_a_low_port_that_is_denied_names_the_capability(monkeypatch, port, cure):
+    """The first thing that goes wrong where port 443 is wanted."""
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(sockets, "_listen_tcp", refuse)
+    with pytest.raises(MaterialError) as refused:
+        listen(Place(host="127.0.0.1", port=port))
+
+    told, _, said = str(refused.value).partition(f"permission denied to user {os.geteuid()}")
+    assert (told, said.startswith(cure), bool(said)) == (f"127.0.0.1:{port}: cannot listen: ", True, bool(cure))
 
 
 def test_a_unix_socket_is_for_owner_and_group(tmp_path):

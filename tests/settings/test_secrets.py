@@ -82,7 +82,7 @@ def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(SecretError) as refused:
         read_secret(SecretRef(file=tmp_path / "gone"), {}, where="a.yaml:1:2: key")
 
-    assert str(refused.value) == f"a.yaml:1:2: key: {tmp_path}/gone: cannot be read: no such file or directory"
+    assert str(refused.value) == f"a.yaml:1:2: key: {tmp_path}/gone: cannot be read: there is no such file"
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o400, 0o700])
