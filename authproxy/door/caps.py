@@ -7,7 +7,8 @@ from authproxy.core.decision import Network, is_within, read_address
 
 TOO_MANY: Final = "too-many-connections"
 TOO_MANY_OF_SOURCE: Final = "too-many-connections-of-source"
-# Beyond the limit, so many are let in all the same, to be told 503 in place of a closed door.
+# Beyond the limit, so many are let in all the same, to be told 503 in place of a closed door: an eighth of it.
+_LEAST_SPARE: Final = 8
 _MOST_SPARE: Final = 64
 _NETWORK: Final = 64
 
@@ -47,7 +48,7 @@ class Caps:
 
     def enter(self) -> str:
         """Count a connection, or return why it may not be."""
-        if self.open >= self.connections + min(_MOST_SPARE, self.connections // 8):
+        if self.open >= self.connections + min(_MOST_SPARE, max(_LEAST_SPARE, self.connections // 8)):
             return TOO_MANY
         self.open += 1
         return ""

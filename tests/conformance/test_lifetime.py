@@ -247,3 +247,37 @@ def fill(wire):
             wire.sock.send(b"x" * 16_384)
     except TimeoutError:
         return
+
+
+@pytest.fixture(scope="module")
+def full(material, recorder, tmp_path_factory):
+    """Two connections at a time, both from one source."""
+    limits, timeouts = {"connections": 2, "connections_per_source": 100}, {}
+    proxy = running(material, recorder, tmp_path_factory.mktemp("full"), limits, timeouts)
+    yield proxy
+    proxy.stop()
+
+
+@pytest.mark.parametrize("raw", [request(), request(auth=b""), HEALTH, post(b"x")])
+def test_whoever_is_too_many_is_told_503_and_when_to_come_again(full, upstream, raw):
+    """However few there may be, and several times over; those who came first are served."""
+    inside = [full.connect("public") for _ in range(2)]
+    assert [wire.ask(request()).status for wire in inside] == [200, 200]
+    outside = [full.connect("public") for _ in range(4)]
+    for wire in outside:
+        answer = wire.ask(raw)
+        assert (answer.status, answer.kind, closes(answer)) == (503, "unavailable", True)
+        assert answer.one("Retry-After") == b"1"
+        assert full.wait_access(answer.one("X-Request-Id"))["reason"] == "too-many-connections"
+        assert wire.rest() == b""
+        assert wire.end == "clean"
+
+    assert [wire.ask(request()).status for wire in inside] == [200, 200]
+    assert len(upstream.requests) == 4
+    for wire in inside + outside:
+        wire.close()
+    patient = full.connect("public")
+    while patient.ask(request()).status == 503:
+        patient.close()
+        patient = full.connect("public")
+    patient.close()

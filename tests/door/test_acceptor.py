@@ -379,10 +379,10 @@ def test_too_many_in_all_are_told_then_refused(run):
     async def scene():
         house = House(None)
         house.caps.connections = 8
-        peers = [PlainPeer(await house.call()) for _ in range(10)]
+        peers = [PlainPeer(await house.call()) for _ in range(17)]
         await house.until(lambda: house.reports)
 
-        assert [overloaded for _, overloaded in house.protocols] == [False] * 8 + [True]
+        assert [overloaded for _, overloaded in house.protocols] == [False] * 8 + [True] * 8
         assert house.reasons == ["too-many-connections"]
         for peer in peers:
             peer.close()

@@ -14,7 +14,7 @@ from authproxy.door.contexts import Contexts
 from authproxy.keystore import generate as keys
 
 MOST = 16
-SPARE = 2
+SPARE = 8
 
 
 @pytest.fixture(scope="module")
