@@ -252,8 +252,8 @@ def fill(wire):
 @pytest.fixture(scope="module")
 def full(material, recorder, tmp_path_factory):
     """Two connections at a time, both from one source."""
-    limits, timeouts = {"connections": 2, "connections_per_source": 100}, {}
-    proxy = running(material, recorder, tmp_path_factory.mktemp("full"), limits, timeouts)
+    limits = {"connections": 2, "connections_per_source": 100}
+    proxy = running(material, recorder, tmp_path_factory.mktemp("full"), limits, {})
     yield proxy
     proxy.stop()
 
