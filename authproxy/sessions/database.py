@@ -84,6 +84,15 @@ def _check_begin(path: Path) -> None:
         raise MaterialError(str(path), "is no SQLite database")
 
 
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return which file is there, or None for none."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return found.st_dev, found.st_ino
+
+
 @final
 class Lane:
     """One thread with one connection, opened by the first question and again after a failure."""
@@ -92,6 +101,8 @@ class Lane:
         self._path: Final = path
         self._thread: Final = ThreadPoolExecutor(max_workers=1, thread_name_prefix="sqlite")
         self._base: sqlite3.Connection | None = None
+        self._file: tuple[int, int] | None = None
+        """Which file the connection is to."""
         self._failed = 0.0
         """When a question failed last; monotonic."""
 
@@ -111,7 +122,7 @@ class Lane:
             # Who waited while another one waited for a lock in vain would only wait as long again.
             raise SessionStoreUnavailable(f"{self._path}: failed for those who asked before, a moment ago")
         try:
-            base = self._base = self._base or self._connect()
+            base = self._connection()
             try:
                 return task(base)
             finally:
@@ -123,6 +134,20 @@ class Lane:
             self._failed = monotonic()
             text = str(error) if isinstance(error, MaterialError) else f"{self._path}: {error}"
             raise SessionStoreUnavailable(text) from error
+
+    def _connection(self) -> sqlite3.Connection:
+        """Return the connection to the file that is there now.
+
+        Whoever removes the file, or puts another one in its place, means to end or change what is in it; without a look
+        this process alone would go on with the old one, where nobody else could ever end a session.
+        """
+        if self._base is not None and self._file != _identity(self._path):
+            # SQLite leaves what lies beside the new file alone: it tells that its own one has moved.
+            self._disconnect()
+        if self._base is None:
+            self._base = self._connect()
+            self._file = _identity(self._path)
+        return self._base
 
     def _connect(self) -> sqlite3.Connection:
         path = self._path.resolve()

@@ -235,6 +235,59 @@ async def test_a_damaged_file_is_told_and_another_one_is_used(file, opened):
     assert await store.get(ONE.key) == ONE
 
 
+@pytest.mark.parametrize("left", [(), ("-wal", "-shm")])
+async def test_a_file_that_is_removed_ends_what_was_in_it(file, opened, left):
+    """For those at work too: nobody goes on in a file that nobody else can see."""
+    stores = [opened(), opened()]
+    await stores[0].put(ONE, 10)
+    for store in stores:
+        assert await store.get(ONE.key) == ONE
+    for suffix in {"", "-wal", "-shm"} - set(left):
+        file.with_name(file.name + suffix).unlink()
+
+    for store in stores:
+        assert await store.get(ONE.key) is None
+    assert await stores[1].touch(ONE.key, NOW + HOUR) is None
+    await stores[0].put(session(2), 10)
+    await stores[1].put(session(3), 10)
+    assert [await store.get(session(2).key) for store in stores] == [session(2)] * 2
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(2,)]"
+    assert stat.S_IMODE(file.stat().st_mode) == 0o600
+    assert elsewhere(file, "PRAGMA integrity_check") == "[('ok',)]"
+
+
+async def test_a_file_that_takes_its_place_counts(file, opened, tmp_path):
+    """As when a copy is restored, and the old one's log removed: sessions of the new one are there, those of the old one are not."""
+    other = SqliteSessions(tmp_path / "other.db")
+    await other.put(session(2), 10)
+    await other.aclose()
+    store = opened()
+    await store.put(ONE, 10)
+    assert await store.get(ONE.key) == ONE
+    for suffix in ("-wal", "-shm"):
+        file.with_name(file.name + suffix).unlink()
+    (tmp_path / "other.db").replace(file)
+
+    assert await store.get(ONE.key) is None
+    assert await store.get(session(2).key) == session(2)
+    assert await store.delete(session(2).key)
+    assert elsewhere(file, "SELECT count(*) FROM sessions_1") == "[(0,)]"
+
+
+async def test_a_directory_that_is_gone_is_told(tmp_path):
+    """Nobody is let in by what was in it."""
+    (tmp_path / "var").mkdir()
+    store = SqliteSessions(tmp_path / "var" / "authproxy.db")
+    await store.put(ONE, 10)
+    (tmp_path / "var").rename(tmp_path / "gone")
+
+    with pytest.raises(SessionStoreUnavailable, match="there is no directory"):
+        await store.get(ONE.key)
+    (tmp_path / "gone").rename(tmp_path / "var")
+    assert await store.get(ONE.key) == ONE
+    await store.aclose()
+
+
 async def test_a_directory_that_comes_later_is_found(tmp_path):
     """A disk that was not mounted yet."""
     store = SqliteSessions(tmp_path / "later" / "sessions.db")
