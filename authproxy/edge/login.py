@@ -141,9 +141,8 @@ async def _sign_in(services: Services, facts: Facts, zone: Zone, means: SessionM
         return _unavailable(facts, means, wanted, error)
     if surplus:
         means.stats.ended["per-user-limit"] += surplus
-    return _lead(
-        wanted or means.login.after, set_line(means.cookie, session_id, session.idle_ends - session.created)
-    )  # fmt: skip
+    line = set_line(means.cookie, session_id, session.idle_ends - session.created)
+    return _lead(wanted or means.login.after, line).because("", user_id_text(session.user_id))
 
 
 async def _judge(services: Services, zone: Zone, given: LoginForm) -> Allow | Deny:
@@ -181,20 +180,23 @@ async def _sign_out(means: SessionMeans, facts: Facts) -> Refusal:
     if not _is_own_page(facts):
         return Refusal(status=403, reason="logout-cross-origin")
     try:
-        await _end(means, facts, "signed-out")
+        user = await _end(means, facts, "signed-out")
     except SessionStoreUnavailable as error:
         # The cookie stays: who is still signed in must be able to try again.
         return Refusal(status=503, reason="sessions-unavailable", detail=str(error), lines=b"Retry-After: 1\r\n")
-    return _lead(means.login.after_logout, clear_line(means.cookie))
+    return _lead(means.login.after_logout, clear_line(means.cookie)).because("", user)
 
 
-async def _end(means: SessionMeans, facts: Facts, reason: str) -> None:
-    """End the session that came with the request, if one did."""
-    session_id = read_session_id(facts.request.cookies, means.cookie.name)
+async def _end(means: SessionMeans, facts: Facts, reason: str) -> str:
+    """End the session that came with the request, if one did; return whose it was, for the log."""
+    user, session_id = "", read_session_id(facts.request.cookies, means.cookie.name)
     if isinstance(session_id, bytes):
         for key in store_keys(means.rules, session_id):
+            session = await means.store.get(key)
             if await means.store.delete(key):
                 means.stats.ended[reason] += 1
+                user = user if session is None else user_id_text(session.user_id)
+    return user
 
 
 def _is_own_page(facts: Facts) -> bool:

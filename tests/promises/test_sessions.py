@@ -123,6 +123,19 @@ def test_signing_out_ends_the_session(house, running, browser):
     assert COOKIE not in browser.cookies
 
 
+def test_the_log_says_who_signed_in_and_out(house, running, browser):
+    """By user id, at once and for the one request; nobody is named where nobody was signed in."""
+    came, went, nobody = browser.sign_in(house.user), browser.sign_out(), browser.sign_out()
+
+    said = [running.access(answer) for answer in (came, went, nobody)]
+    assert [(one["event"], one["path"], one["status"]) for one in said] == [
+        ("request.answered", "/auth/login", 303),
+        ("request.answered", "/auth/logout", 303),
+        ("request.answered", "/auth/logout", 303),
+    ]
+    assert [one["user_id"] for one in said] == [house.user.user_id, house.user.user_id, ""]
+
+
 def test_a_good_login_mints_a_new_session_and_a_bad_one_ends_the_old(house, running, browser):
     """A planted session id becomes nobody's, and whoever fails to sign in is signed in no more."""
     browser.sign_in(house.user)
