@@ -44,15 +44,25 @@ _LOOSE: Final = re.compile(r"\s*([0-9]{1,9})\s*([A-Za-z]+)\s*")
 class Text(str):
     """Text of a file, which remembers the directory of that file so that relative paths can start there."""
 
-    __slots__ = ("base",)
+    __slots__ = ("base", "meant")
 
     base: Path
+    meant: int | bool | None
+    """The number or truth value that it says, if a variable of the environment is in it; else None.
 
-    def __new__(cls, value: str, base: Path) -> Self:
-        """Return `value` with its `base`."""
+    Within `{ }` YAML wants `"${NAME}"` in quotes, which shall not keep a variable from being a number.
+    """
+
+    def __new__(cls, value: str, base: Path, meant: int | bool | None = None) -> Self:
+        """Return `value` with its `base`, and with what it is `meant` as."""
         text = super().__new__(cls, value)
-        text.base = base
+        text.base, text.meant = base, meant
         return text
+
+
+def meant(value: object) -> object:
+    """Return `value`, or the number or truth value that a variable in it says."""
+    return value.meant if isinstance(value, Text) and value.meant is not None else value
 
 
 def parse_duration(value: object) -> timedelta:
@@ -166,10 +176,10 @@ LocalPath = Annotated[
 ]
 """The path of a file; a relative one starts at the directory of the file that names it."""
 
-Flag = Annotated[bool, Strict()]
+Flag = Annotated[bool, Strict(), BeforeValidator(meant)]
 """`true` or `false` and nothing else: YAML 1.2 has no yes, no, on or off."""
 
-Whole = Annotated[int, Strict()]
+Whole = Annotated[int, Strict(), BeforeValidator(meant)]
 """A whole number, unquoted."""
 
 

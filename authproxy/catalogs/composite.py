@@ -2,7 +2,7 @@
 
 from typing import Annotated, Literal, final
 
-from pydantic import Field
+from pydantic import AfterValidator
 from typing_extensions import override
 
 from authproxy.catalogs.interface import MISS, Catalog, CatalogKind, Miss, OpenCatalogs
@@ -10,12 +10,18 @@ from authproxy.core.record import TokenRecord, UserId
 from authproxy.options import Options
 
 
+def _some(names: tuple[str, ...]) -> tuple[str, ...]:
+    if not names:
+        raise ValueError("needs at least one catalog, as in [people, machines]")
+    return names
+
+
 class CompositeOptions(Options):
     """Several catalogs asked in turn."""
 
     kind: Literal["composite"]
     """Where the rows are."""
-    of: Annotated[tuple[str, ...], Field(min_length=1)]
+    of: Annotated[tuple[str, ...], AfterValidator(_some)]
     """Names of other catalogs; the first that knows the user counts, whether or not the token fits."""
 
 

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import re
 import sys
 from collections.abc import Sequence
 from typing import NoReturn
@@ -37,6 +38,8 @@ COMMANDS = {
 
 EXIT_FAILED = 1
 EXIT_UNAVAILABLE = 69
+# `file:line:column: `, as compilers write it and editors jump to it.
+_PLACE = re.compile(r".+?:[0-9]+:[0-9]+: ")
 # 128 and the number of SIGINT, as every shell reports it.
 EXIT_INTERRUPTED = 130
 
@@ -125,9 +128,13 @@ def _outcome(args: Sequence[str] | None) -> int:
     try:
         result: object = cli.main(args, prog_name="authproxy", standalone_mode=False)
         sys.stdout.flush()
+    except ConfigError as error:
+        # A line that begins with its place needs no name before it; editors want none.
+        _complain(*error.problems, bare=_PLACE)
+        return error.exit_code
     except AuthproxyError as error:
-        _complain(*(error.problems if isinstance(error, ConfigError) else (str(error),)))
-        return _exit_code(error)
+        _complain(str(error))
+        return EXIT_UNAVAILABLE if isinstance(error, DependencyError) else EXIT_FAILED
     except click.ClickException as error:
         _explained(error).show()
         return error.exit_code
@@ -141,19 +148,9 @@ def _outcome(args: Sequence[str] | None) -> int:
     return result if isinstance(result, int) else 0
 
 
-def _exit_code(error: AuthproxyError) -> int:
-    match error:
-        case ConfigError():
-            return error.exit_code
-        case DependencyError():
-            return EXIT_UNAVAILABLE
-        case _:
-            return EXIT_FAILED
-
-
-def _complain(*problems: str) -> None:
+def _complain(*problems: str, bare: re.Pattern[str] | None = None) -> None:
     for problem in problems:
-        click.echo(f"authproxy: {problem}", err=True)
+        click.echo(problem if bare and bare.match(problem) else f"authproxy: {problem}", err=True)
 
 
 def _explained(error: click.ClickException) -> click.ClickException:

@@ -105,6 +105,18 @@ def _prefix(value: str) -> str:
     return value
 
 
+def _server_name(value: str) -> str:
+    if not _HOST.fullmatch(value):
+        raise ValueError("must be one host, in lower case, such as redis.internal")
+    return value
+
+
+def _user(value: str) -> str:
+    if not value or not value.isprintable():
+        raise ValueError("must be the name of an ACL user")
+    return value
+
+
 class RedisOptions(Options):
     """Sessions in a Redis, or what speaks like one, which proxies on several machines may share."""
 
@@ -117,7 +129,7 @@ class RedisOptions(Options):
         WithJsonSchema({"type": "string", "examples": ["rediss://redis.internal:6379", "unix:/run/redis/redis.sock"]}),
     ]
     """Where it is: `rediss://host:port/database` (TLS), `unix:/path`, or `redis://` on this machine."""
-    username: str | None = None
+    username: Annotated[str, AfterValidator(_user)] | None = None
     """Who signs in there, if not the user `default`; may stand in the URL instead."""
     password: SecretRef | None = None
     """The password of that user."""
@@ -125,7 +137,7 @@ class RedisOptions(Options):
     """The number of the database; may stand in the URL instead; by default 0."""
     trust: TruststoreName = None
     """The truststore that its certificate must lead to; by default the system's."""
-    server_name: str | None = None
+    server_name: Annotated[str, AfterValidator(_server_name)] | None = None
     """The name that its certificate must hold; by default the host of the URL."""
     keystore: KeystoreName = None
     """The keystore shown to it, where it wants a client certificate."""

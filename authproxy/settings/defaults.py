@@ -9,12 +9,13 @@ from datetime import timedelta
 from typing import Final
 
 from authproxy.core.redirect import safe_next
-from authproxy.options import duration_text, parse_duration
+from authproxy.options import duration_text, parse_duration, parse_size
 from authproxy.settings.values import Value
 
 _CHECK: Final = timedelta(seconds=2)
 _SHORTEST: Final = timedelta(minutes=1)
 _IDLE: Final = timedelta(hours=4)
+_LINE: Final = 8190
 
 
 def fill(values: dict[str, Value]) -> dict[str, Value]:
@@ -40,6 +41,8 @@ def fill(values: dict[str, Value]) -> dict[str, Value]:
         filled["routes"] = [_route(one, names, zone) for one in routes]
     if isinstance(ops := values.get("ops"), dict) and _client_mode(ops) in {"optional", "required"}:
         filled["ops"] = _with(ops, "keystore", keystore)
+    if isinstance(limits := values.get("limits"), dict):
+        filled["limits"] = _with(limits, "line", _line(limits.get("head")))
     return filled
 
 
@@ -49,11 +52,13 @@ def _only(values: dict[str, Value], section: str) -> str | None:
 
 
 def _with(values: dict[str, Value], key: str, default: Value) -> dict[str, Value]:
-    return values if values.get(key) is not None or default is None else {**values, key: default}
+    return values if key in values or default is None else {**values, key: default}
 
 
-def _mode(listener: Value) -> Value:
-    return listener.get("mode") if isinstance(listener, dict) else None
+def _mode(holder: Value) -> str | None:
+    """Return the word under `mode`; None also for what is no word, which the validation tells."""
+    mode = holder.get("mode") if isinstance(holder, dict) else None
+    return mode if isinstance(mode, str) else None
 
 
 def _listener(value: Value, keystore: str | None) -> Value:
@@ -62,16 +67,16 @@ def _listener(value: Value, keystore: str | None) -> Value:
         return value
     # TLS 1.3 alone hides client certificates from onlookers, and every client that has one can speak it.
     minimum = "1.3" if _client_mode(value) == "required" or _mode(value) == "tcp" else "1.2"
-    tls = value.get("tls") or {}
+    tls = value.get("tls")
+    tls = {} if tls is None else tls
     return {
         **_with(value, "keystore", keystore),
         "tls": _with(tls, "minimum", minimum) if isinstance(tls, dict) else tls,
     }
 
 
-def _client_mode(value: dict[str, Value]) -> Value:
-    certificates = value.get("client_certificates")
-    return certificates.get("mode") if isinstance(certificates, dict) else None
+def _client_mode(value: dict[str, Value]) -> str | None:
+    return _mode(value.get("client_certificates"))
 
 
 def _zone(value: Value, truststore: str | None, sessions: str | None) -> Value:
@@ -116,6 +121,14 @@ def _check_timeout(every: Value) -> str:
         if isinstance(every, str) and parse_duration(every) < _CHECK:
             return every
     return duration_text(_CHECK)
+
+
+def _line(head: Value) -> int | None:
+    """Return the longest line of a head that is smaller than the usual one, else None."""
+    with suppress(ValueError):
+        if head is not None and (size := parse_size(head)) < _LINE:
+            return size
+    return None
 
 
 def _route(value: Value, listeners: list[Value], zone: str | None) -> Value:

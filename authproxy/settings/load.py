@@ -24,7 +24,7 @@ from authproxy.settings.nearest import nearest
 from authproxy.settings.notes import notes
 from authproxy.settings.problems import Translator
 from authproxy.settings.prune import prune
-from authproxy.settings.shape import child
+from authproxy.settings.shape import child, empty_keys
 from authproxy.settings.tree import Key, Path, Problem
 
 # Nobody reads more; and a file of nothing but mistakes shall not keep anybody waiting.
@@ -63,7 +63,9 @@ def load(
         ConfigError: with every problem, each `file:line:column: dotted.key: what is wrong (cure)`.
     """
     document, problems = read(path, environ)
-    settings, found = _validate(document, kinds_of(catalog_kinds, session_kinds))
+    kinds = kinds_of(catalog_kinds, session_kinds)
+    settings, found = _validate(document, kinds)
+    found += _emptied(document, kinds, {problem.path for problem in found})
     # A value that could not be read is told once, not again as unfit for its key.
     told = {(problem.mark, problem.path) for problem in problems}
     problems += [problem for problem in found if (problem.mark, problem.path) not in told]
@@ -93,6 +95,16 @@ def _validate(document: Document, kinds: Kinds) -> tuple[Settings | None, list[P
     else:
         found = list(_found(settings, document, translator))
     return None, [*problems, *(problem for problem in found if not _is_echo(problem, pruned.maimed, document))]
+
+
+def _emptied(document: Document, kinds: Kinds, told: Collection[Path]) -> list[Problem]:
+    """Return the keys that are there and say nothing, but for those whose map is told to be wrong already."""
+    found = islice(empty_keys(model_for(kinds), document.values), MAX_TOLD)
+    return [
+        Problem(document.mark(path, key=True), path, "is empty: give it a value, or take the key away")
+        for path in found
+        if path not in told and path[:-1] not in told
+    ]
 
 
 def _is_echo(problem: Problem, maimed: Collection[Path], document: Document) -> bool:

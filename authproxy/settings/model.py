@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 from pydantic import BeforeValidator, ConfigDict, Field, GetCoreSchemaHandler, create_model
 from pydantic_core import core_schema
 
-from authproxy.options import LocalPath, Options, Whole
+from authproxy.options import LocalPath, Options, Whole, meant
 from authproxy.settings.addresses import Cidr, ControlSocket, UnixSocket
 from authproxy.settings.listeners import Keystore, Listener, Truststore
 from authproxy.settings.pages import Pages
@@ -22,9 +22,14 @@ CONTROL_NAME: Final = "control.sock"
 
 
 def _one_worker(value: object) -> object:
-    if value != 1 or isinstance(value, bool):
+    if meant(value) != 1 or isinstance(meant(value), bool):
         raise ValueError("only 1 is available in this version")
-    return value
+    return 1
+
+
+def _version(value: object) -> object:
+    # For Python 1 is 1.0 and True, and so it is for a Literal.
+    return str(value) if isinstance(value, bool | float) else meant(value)
 
 
 class Settings(Section):
@@ -33,7 +38,7 @@ class Settings(Section):
     # Built when used: what is validated is the subclass that `model_for` makes.
     model_config = ConfigDict(defer_build=True)
 
-    version: Literal[1]
+    version: Annotated[Literal[1], BeforeValidator(_version)]
     """The version of this file's rules: 1."""
     include: tuple[LocalPath, ...] = ()
     """Further files; a name in a map, and any other key but `routes`, stands in one file only."""

@@ -6,7 +6,7 @@ from itertools import islice
 from typing import Final
 
 _MAX_NAMES: Final = 200
-_MAX_SHOWN: Final = 20
+_MAX_SHOWN: Final = 24
 
 
 def nearest(word: str, known: Iterable[str]) -> str | None:

@@ -57,10 +57,11 @@ def _ip(value: str) -> str:
 
 
 def _issuer(value: str) -> str:
+    text = _text(value)
     try:
-        return shown(x509.Name.from_rfc4514_string(_text(value)).rfc4514_string())
-    except ValueError as error:
-        raise ValueError(f"must be a name such as CN=Example CA,O=Example (RFC 4514): {error}") from None
+        return shown(x509.Name.from_rfc4514_string(text).rfc4514_string())
+    except ValueError:
+        raise ValueError("must be a name such as CN=Example CA,O=Example (RFC 4514)") from None
 
 
 def _fingerprint(value: str) -> str:

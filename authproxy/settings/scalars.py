@@ -18,8 +18,10 @@ _WORDS: Final[Mapping[str, bool | None]] = {
 # 18 digits: Python refuses to read very long numbers, and no setting is one.
 _WHOLE: Final = re.compile(r"[-+]?(0|[1-9][0-9]{0,17})")
 _FRACTION: Final = re.compile(r"[-+]?[0-9]{1,18}\.[0-9]{1,18}")
+# A default is plain text: a reference within one would be cut in two, and so it is malformed.
+_DEFAULT: Final = r"(?P<how>:[-?])(?P<rest>(?:(?!\$\{)[^}])*)"
 _REFERENCE: Final = re.compile(
-    r"\$(?:(?P<dollar>\$)|\{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:(?P<how>:[-?])(?P<rest>[^}]*))?\}|(?P<broken>\{))"
+    rf"\$(?:(?P<dollar>\$)|\{{(?P<name>[A-Za-z_][A-Za-z0-9_]*)(?:{_DEFAULT})?\}}|(?P<broken>\{{))"
 )
 
 

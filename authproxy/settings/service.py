@@ -7,7 +7,7 @@ from typing import Annotated, Final, Literal, TypeAlias
 
 from pydantic import AfterValidator, PlainSerializer, PlainValidator, ValidationInfo, WithJsonSchema
 
-from authproxy.options import Duration, Flag, Size, Whole, duration_text, parse_path, size_text
+from authproxy.options import Duration, Flag, Size, Whole, duration_text, meant, parse_path, size_text
 from authproxy.settings.addresses import Bind
 from authproxy.settings.peers import ClientCertificates
 from authproxy.settings.section import Section, Wait, bounded
@@ -32,6 +32,7 @@ class Identity(Section):
 def _parse_count(value: object) -> str | int:
     if value == "auto":
         return "auto"
+    value = meant(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
         raise ValueError(f"must be auto, or a whole number between 1 and {_MOST}")
     return value
@@ -40,6 +41,7 @@ def _parse_count(value: object) -> str | int:
 def _parse_cap(value: object) -> str | int:
     if value == "off":
         return "off"
+    value = meant(value)
     if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= _MOST:
         raise ValueError(f"must be off, or a whole number between 1 and {_MOST}")
     return value
@@ -63,7 +65,7 @@ class Limits(Section):
     head: Annotated[Size, bounded(1024, 1024 * 1024, size_text)] = 32 * 1024
     """The whole head of a request."""
     line: Annotated[Whole, bounded(256, 65536)] = 8190
-    """One line of it, in bytes."""
+    """One line of it, in bytes; by default at most `head`."""
     fields: Annotated[Whole, bounded(8, 1000)] = 100
     """How many header fields."""
     connections: Count = "auto"

@@ -1,6 +1,6 @@
 """Which options models may stand at a path: what a misspelt key is compared with, and what a test walks."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from types import NoneType, UnionType
 from typing import Annotated, Final, Union, get_args, get_origin
 
@@ -31,6 +31,37 @@ def child(values: object, part: Key) -> object:
             return values[part]
         case _:
             return None
+
+
+def empty_keys(model: type[Options], values: object) -> Iterator[Path]:
+    """Yield where a key stands without a value that would mean the same if it were not there.
+
+    Most such keys say who may pass: a list that was commented out would leave the door open.
+    """
+    known: dict[Path, frozenset[str]] = {}
+    for path in _empty(values, ()):
+        above, key = path[:-1], path[-1]
+        if above not in known:
+            known[above] = frozenset(
+                name
+                for holder in models_at(model, above, values)
+                for name, field in holder.model_fields.items()
+                if NoneType in get_args(field.annotation)
+            )
+        if key in known[above]:
+            yield path
+
+
+def _empty(values: object, path: Path) -> Iterator[Path]:
+    inner: Iterable[tuple[Key, object]] = ()
+    if isinstance(values, dict):
+        inner = values.items()
+    elif isinstance(values, list):
+        inner = enumerate(values)
+    for key, value in inner:
+        if value is None and isinstance(key, str):
+            yield (*path, key)
+        yield from _empty(value, (*path, key))
 
 
 def without_tags(location: Path, values: object) -> Path:

@@ -42,7 +42,10 @@ class Values:
                 self.problems.append(Problem(node.mark, path, str(error)))
                 text = ""
         value = resolve(text) if node.plain else text
-        return Text(value, _directory(node.mark.file)) if isinstance(value, str) else value
+        if not isinstance(value, str):
+            return value
+        said = resolve(text) if "$" in node.text else None
+        return Text(value, _directory(node.mark.file), said if isinstance(said, int) else None)
 
 
 @cache

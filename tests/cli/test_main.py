@@ -46,19 +46,23 @@ def raising(error):
 @pytest.mark.parametrize(
     ("error", "code", "lines"),
     [
-        (ConfigError("a.yaml:1:1: no", "a.yaml:2:1: no"), 78, ["a.yaml:1:1: no", "a.yaml:2:1: no"]),
-        (SecretError("pepper: everybody can read it"), 77, ["pepper: everybody can read it"]),
-        (MaterialError("a.pem", "has no key"), 1, ["a.pem: has no key"]),
-        (CatalogUnavailable("tokens.yaml"), 69, ["tokens.yaml"]),
-        (DependencyError("ops.sock: refused"), 69, ["ops.sock: refused"]),
-        (AuthproxyError("no"), 1, ["no"]),
+        (ConfigError("a.yaml:1:1: no", "a b.yaml:22:10: c: no"), 78, ["a.yaml:1:1: no", "a b.yaml:22:10: c: no"]),
+        (ConfigError("a.yaml: there is no such file"), 78, ["authproxy: a.yaml: there is no such file"]),
+        (SecretError("pepper: everybody can read it"), 77, ["authproxy: pepper: everybody can read it"]),
+        (MaterialError("a.pem", "has no key"), 1, ["authproxy: a.pem: has no key"]),
+        (CatalogUnavailable("tokens.yaml"), 69, ["authproxy: tokens.yaml"]),
+        (DependencyError("[::1]:9901: refused"), 69, ["authproxy: [::1]:9901: refused"]),
+        (AuthproxyError("no"), 1, ["authproxy: no"]),
     ],
 )
 def test_a_failure_is_a_line_for_each_problem_and_a_code(outcome, error, code, lines):
-    """What the program raises on purpose ends as lines on stderr and an exit code, without a traceback."""
+    """What the program raises on purpose ends as lines on stderr and an exit code, without a traceback.
+
+    A line with a place begins with it, as editors want it; any other says who speaks.
+    """
     got = outcome(raising(error))
 
-    assert got == (code, "", "".join(f"authproxy: {line}\n" for line in lines))
+    assert got == (code, "", "".join(f"{line}\n" for line in lines))
 
 
 def test_an_unexpected_error_shows_where(outcome):

@@ -75,6 +75,32 @@ MISTAKES = {
     ),
     "a later version": ("version: 1", "version: 2", "authproxy.yaml:1:10: version: must be 1"),
     "the version in quotes": ("version: 1", 'version: "1"', "authproxy.yaml:1:10: version: must be 1, unquoted"),
+    "the version as a truth value": ("version: 1", "version: true", "authproxy.yaml:1:10: version: must be 1"),
+    "the version as a fraction": ("version: 1", "version: 1.0", "authproxy.yaml:1:10: version: must be 1"),
+    "a list where a word belongs": (
+        "keystore: main}}",
+        "keystore: main, mode: [http]}}",
+        "authproxy.yaml:3:64: listeners.public.mode: must be one of http, tcp, redirect",
+    ),
+    "a list where a word of mutual TLS belongs": (
+        "keystore: main}}",
+        "keystore: main, client_certificates: {mode: [required]}}}",
+        "authproxy.yaml:3:86: listeners.public.client_certificates.mode: must be one of none, optional, required",
+    ),
+    "a number where a map belongs": (
+        "keystore: main}}",
+        "keystore: main, tls: 0}}",
+        "authproxy.yaml:3:63: listeners.public.tls: must be a map of keys, is a number",
+    ),
+    "a key of the first level, far from any that is known": (
+        "routes:",
+        "qqq: 1\nroutes:",
+        (
+            "authproxy.yaml:7:1: qqq: unknown key (known: catalogs, control, identity, include, keystores, limits, listeners, "
+            "logging, ops, pages, reload, routes, sessions, state, timeouts, trusted_proxies, truststores, upstreams, "
+            "version, workers, zones)"
+        ),
+    ),
     "an unknown zone": (
         "path: /,",
         "path: /, zone: app,",
@@ -376,3 +402,65 @@ def test_no_message_repeats_what_stands_where_a_secret_belongs(problems, minimal
 
     assert told
     assert "s3cret" not in "".join(told)
+
+
+@pytest.mark.parametrize(
+    ("place", "key"),
+    [
+        ("path: /, allow: null", "routes[0].allow"),
+        ("path: /, methods: ", "routes[0].methods"),
+        ('path: /, max_body: "x", host: ', "routes[0].host"),
+    ],
+)
+def test_a_key_without_a_value_is_not_as_if_it_were_not_there(problems, minimal, place, key):
+    """A list of users that was commented out lets nobody in by mistake."""
+    told = problems(minimal.replace("path: /", place))
+
+    assert f" {key}: is empty: give it a value, or take the key away" in [line[line.index(" ") :] for line in told]
+
+
+def test_an_empty_list_of_listeners_is_not_all_of_them(problems, minimal):
+    """A key whose default is filled in is no exception."""
+    told = problems(minimal.replace("path: /", "path: /, listeners: "))
+
+    assert told == ["authproxy.yaml:7:34: routes[0].listeners: must be a list, as in [a, b], is empty"]
+
+
+def test_null_removes_a_header_and_is_no_mistake(problems, minimal):
+    """The one place where nothing says something."""
+    assert problems(minimal.replace("path: /", "path: /, headers: {request: {X-A: null}, response: {X-B: }}")) == []
+
+
+@pytest.mark.parametrize(
+    ("section", "held"),
+    [
+        ('limits: {fields: "${V}"}', "50"),
+        ('limits: {connections: "${V}"}', "50"),
+        ('limits: {failures_per_minute: "${V}"}', "50"),
+        ("limits:\n  fields: ${V}", "50"),
+        ('limits: {connections: "${V}"}', "auto"),
+        ('limits: {failures_per_minute: "${V}"}', "off"),
+        ('workers: "${V}"', "1"),
+    ],
+)
+def test_a_variable_in_quotes_may_be_a_number(problems, minimal, section, held):
+    """Within { } YAML demands the quotes; whoever obeys is not told to take them away."""
+    assert problems(f"{minimal}{section}\n", V=held) == []
+
+
+def test_a_variable_in_quotes_may_be_a_truth_value_and_stays_text_where_text_belongs(load_text, minimal):
+    """It is the key that decides what it is."""
+    text = minimal.replace("bind: 0.0.0.0:8443", 'bind: 0.0.0.0:8443, drop_unusual_names: "${FLAG}"')
+    loaded = load_text(text.replace("prefix: svc", 'prefix: "${PREFIX}"'), FLAG="true", PREFIX="007")
+
+    assert loaded.settings.listeners["public"].drop_unusual_names is True
+    assert loaded.settings.zones["api"].prefix == "007"
+
+
+@pytest.mark.parametrize("value", ["", "fifty", "5.5", "true", "50 "])
+def test_a_variable_that_is_no_number_is_told(problems, minimal, value):
+    """As any other text."""
+    told = problems(f'{minimal}limits: {{fields: "${{V}}"}}\n', V=value)
+
+    assert len(told) == 1
+    assert told[0].startswith("authproxy.yaml:8:18: limits.fields: must be a whole number, unquoted")

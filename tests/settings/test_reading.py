@@ -195,6 +195,8 @@ def test_variables_are_replaced_once(text, expanded):
         ("${B:?name the host}", "environment variable B is not set: name the host"),
         ("${EMPTY:?name the host}", "environment variable EMPTY is not set: name the host"),
         ("${B:?}", "environment variable B is not set: it is required"),
+        ("${B:-${A}}", "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"),
+        ("${A:-${B}}", "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"),
         ("${A", "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"),
         ("${A-x}", "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"),
         ("${1}", "write ${NAME}, ${NAME:-default} or ${NAME:?message}, and $${ for a plain ${"),

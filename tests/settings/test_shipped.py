@@ -1,6 +1,9 @@
 """The files under config/ are valid, and the large one leaves nothing out."""
 
+import copy
+import functools
 import itertools
+import operator
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import get_args, get_origin
@@ -10,6 +13,7 @@ import yaml
 from pydantic import BaseModel
 
 from authproxy.catalogs import registry
+from authproxy.errors import ConfigError
 from authproxy.options import Options
 from authproxy.sessions.registry import kinds as session_kinds
 from authproxy.settings import load
@@ -131,3 +135,36 @@ def test_the_large_file_shows_defaults_where_the_others_leave_them_away():
     )
     assert written["limits"].keys() == type(large.limits).model_fields.keys()
     assert written["timeouts"].keys() == type(large.timeouts).model_fields.keys()
+
+
+def scalars(value: object, path: tuple[str | int, ...] = ()) -> Iterator[tuple[str | int, ...]]:
+    """Yield where each single value stands."""
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else None
+    if inner is None:
+        yield path
+    else:
+        yield from itertools.chain.from_iterable(scalars(one, (*path, key)) for key, one in inner)
+
+
+# BaseLoader reads text only, in quotes or not, and quotes nothing when it is written again.
+LARGE = yaml.load((CONFIG / "authproxy.yaml").read_text(), Loader=yaml.BaseLoader)
+SECTIONS = sorted(LARGE)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_a_list_in_the_place_of_any_value_is_told_and_never_a_crash(section, tmp_path):
+    """Wherever it stands: a line with place and key, or, where one value may be a list, nothing."""
+    path = tmp_path / "authproxy.yaml"
+    for place in scalars(LARGE[section]):
+        changed = copy.deepcopy(LARGE[section])
+        holder = {section: changed}
+        *above, last = (section, *place)
+        target = functools.reduce(operator.getitem, above, holder)
+        target[last] = [[]]
+        path.write_text(yaml.safe_dump({"version": 1, **holder}))
+
+        with pytest.raises(ConfigError) as refused:
+            load(path, catalog_kinds=KINDS, session_kinds=SESSIONS, environ={})
+
+        # Quoted numbers and names of other sections are told too.
+        assert any(section in line for line in refused.value.problems), place
