@@ -117,7 +117,9 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
 
     def read(name: str) -> Keystore:
         made = read_keystore(name, sources)
-        sources.notes.extend(f"{loaded.where('keystores', name)}: {note}" for note in made.notes)
+        roles = _roles(loaded, name)
+        notes = (*made.notes, *keys.remarks(made, roles))
+        sources.notes.extend(f"{loaded.where('keystores', name)}: {note}" for note in notes)
         before = old.get(name)
         names = _names_for(loaded, name)
         if before is not None:
@@ -126,7 +128,7 @@ def read_keystores(sources: Sources, now: datetime, old: Mapping[str, Keystore])
         if before is not None and before.fingerprint == made.fingerprint:
             # Everything but the end of its days is judged as at a start.
             moment = min(now, made.not_after - timedelta(seconds=1))
-        for role in _roles(loaded, name):
+        for role in roles:
             keys.check(made, role, moment, sorted(names) if role is Role.SERVER else ())
         return made
 
@@ -269,6 +271,7 @@ def demand_of(settings: ClientSettings, material: Material, shown: Sequence[str]
         trust=keys.believed(material.keystores[shown[0]], client),
         own_keys=frozenset(public_key_of(material.keystores[name]) for name in shown),
         allow=None if settings.allow is None else tuple(map(_rule, settings.allow)),
+        intermediates=settings.intermediates,
         closes=settings.on_revoke == "close",
     )
 

@@ -10,7 +10,7 @@
 Everything here may block; a running proxy calls it in a thread.
 """
 
-from authproxy.keystore.check import check
+from authproxy.keystore.check import check, remarks
 from authproxy.keystore.combined import load_text
 from authproxy.keystore.context import (
     ClientCertificates,
@@ -53,6 +53,7 @@ __all__ = [
     "load_text",
     "load_truststore",
     "pin_judge",
+    "remarks",
     "self_test",
     "server_context",
     "tunnel_context",

@@ -1,7 +1,7 @@
 """What must be true of a keystore before it may be used; asked at start, at reload and by `authproxy check`."""
 
 from collections.abc import Iterable
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from cryptography import x509
 from cryptography.exceptions import UnsupportedAlgorithm
@@ -14,6 +14,8 @@ from authproxy.keystore.lineage import is_self_signed
 from authproxy.keystore.model import Keystore, PrivateKey, Role, alternative_names, subject
 
 _MIN_RSA_BITS = 2048  # NIST SP 800-57 part 1, 112 bits of security; Mozilla's intermediate profile
+# What Apple's systems refuse of a server, whoever has issued it (support.apple.com/HT210176).
+_LONGEST = timedelta(days=825)
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
 # The curves that TLS 1.3 can sign with (RFC 8446, 4.2.3).
 _CURVES = (ec.SECP256R1, ec.SECP384R1, ec.SECP521R1)
@@ -44,6 +46,18 @@ def check(keystore: Keystore, role: Role, now: datetime, names: Iterable[str] = 
     ):
         if problem:
             raise MaterialError(keystore.source, problem)
+
+
+def remarks(keystore: Keystore, roles: Iterable[Role]) -> tuple[str, ...]:
+    """Return what should be known of a keystore that may be used, one line each."""
+    leaf = keystore.leaf
+    valid = leaf.not_valid_after_utc - leaf.not_valid_before_utc
+    if Role.SERVER not in roles or valid <= _LONGEST:
+        return ()
+    text = (
+        f"the certificate {subject(leaf)} is valid for {valid.days} days: some clients refuse more than {_LONGEST.days}"
+    )
+    return (f"{keystore.source}: {text}",)
 
 
 def _problem_of_dates(keystore: Keystore, now: datetime) -> str | None:

@@ -21,6 +21,8 @@ from authproxy.keystore.trust import Truststore
 
 # TLS 1.2 suites; those of 1.3 are all good and cannot be chosen. OpenSSL's default list has CBC and DHE in it.
 _CIPHERS = "ECDHE+AESGCM:ECDHE+CHACHA20"
+# No keys of less than 112 bits of security, and no SHA-1, on either side, whatever the system's policy allows.
+_LEVEL = 2
 _ALPN = ["http/1.1"]
 # Every certificate of a truststore is an anchor, also an intermediate. STRICT is left out, whatever the Python
 # version's default: nREPL's documented openssl recipe makes authorities and leaves that it refuses.
@@ -138,7 +140,8 @@ def _restrict(context: ssl.SSLContext, minimum: ssl.TLSVersion) -> None:
     context.options |= ssl.OP_NO_RENEGOTIATION | ssl.OP_NO_COMPRESSION
     # Set by default before Python 3.11.4: a stream that was cut off would look like one that ended.
     context.options &= ~ssl.OP_IGNORE_UNEXPECTED_EOF
-    context.set_ciphers(_CIPHERS)
+    # A system's own Python may take a lower one from OpenSSL's configuration file; a higher one is obeyed.
+    context.set_ciphers(f"{_CIPHERS}:@SECLEVEL={max(context.security_level, _LEVEL)}")
     context.set_alpn_protocols(_ALPN)
 
 

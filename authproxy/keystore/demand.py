@@ -39,6 +39,7 @@ class PeerFault(Enum):
     OWN_KEY = "certificate-of-this-proxy"
     USAGE = "certificate-usage"
     UNTRUSTED = "certificate-untrusted"
+    CHAIN_TOO_LONG = "certificate-chain-too-long"
     REVOKED = "certificate-revoked"
     CRL_MISSING = "crl-missing"
     CRL_EXPIRED = "crl-expired"
@@ -65,6 +66,8 @@ class Demand:
     """SHA-256 of the public keys that the listener itself shows: who has those is no client."""
     allow: tuple[Rule, ...] | None = None
     """Of those who show a certificate only whom one of these admits; None: everybody."""
+    intermediates: int | None = None
+    """How many authorities may stand between a certificate and the one that is believed; None: any number."""
     closes: bool = True
     """After a reload, connections end whose peers would be refused now."""
     _anchors: dict[str, x509.Certificate] = field(init=False, repr=False, compare=False)
@@ -111,10 +114,19 @@ class Demand:
             yield from self._faults_of(one, now)
         if path is None:
             yield PeerFault.UNTRUSTED, f"it does not lead to {self.trust.source} "
-        elif self.trust.crls is not None:
-            yield from self._revocations(path, now)
+        else:
+            yield from self._faults_of_path(path, now)
         if self.allow is not None and not any(rule.admits(own) for rule in self.allow):
             yield PeerFault.NOT_ALLOWED, "no rule of `allow` admits it "
+
+    def _faults_of_path(self, path: Sequence[CertificateNames], now: datetime) -> Iterator[tuple[PeerFault, str]]:
+        """Yield what is wrong with the way from the own certificate to somebody who is believed."""
+        between, most = len(path) - 2, self.intermediates
+        if most is not None and between > most:
+            text = f"{between} authorities stand between it and {path[-1].subject}, at most {most} may (intermediates) "
+            yield PeerFault.CHAIN_TOO_LONG, text
+        if self.trust.crls is not None:
+            yield from self._revocations(path, now)
 
     def _faults_of(self, one: CertificateNames, now: datetime) -> Iterator[tuple[PeerFault, str]]:
         """Yield what is wrong with a certificate of the path whoever has issued it."""

@@ -11,7 +11,8 @@ from pydantic import AfterValidator
 
 from authproxy.core.acl import UriPattern
 from authproxy.core.certificate import shown
-from authproxy.settings.section import Section
+from authproxy.options import Whole
+from authproxy.settings.section import Section, bounded
 from authproxy.settings.words import Name, at_least_one, check_host
 
 ClientMode: TypeAlias = Literal["none", "optional", "required"]
@@ -113,5 +114,7 @@ class ClientCertificates(Section):
     """The truststore that client certificates must lead to; needed unless `mode` is `none`."""
     allow: Annotated[tuple[AllowRule, ...], at_least_one("rule")] | None = None
     """Whose certificates are let in: those that meet one of these rules; by default all that are trusted."""
+    intermediates: Annotated[Whole, bounded(0, 8)] = 1
+    """How many authorities may stand between a certificate and the one in `trust`; put those of longer chains into the truststore."""
     on_revoke: Literal["close", "keep"] = "close"
     """What becomes of open connections whose clients a reload shuts out: ended within a second, or kept."""

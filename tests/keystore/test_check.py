@@ -2,7 +2,7 @@
 
 import ipaddress
 import subprocess
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from cryptography import x509
@@ -10,7 +10,7 @@ from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authproxy.errors import MaterialError
-from authproxy.keystore import Role, check, load_file
+from authproxy.keystore import Role, check, load_file, remarks
 
 NOW = datetime(2027, 1, 1, tzinfo=UTC)
 BEGIN, END = datetime(2026, 1, 1, tzinfo=UTC), datetime(2028, 1, 1, tzinfo=UTC)
@@ -219,3 +219,16 @@ def test_fingerprint_is_that_of_openssl(tool, put, server):
         capture_output=True, text=True, check=True)  # fmt: skip
 
     assert shown.stdout.strip().partition("=")[2].replace(":", "").lower() == server.keystore().fingerprint
+
+
+@pytest.mark.parametrize(("days", "noted"), [(825, False), (826, True)])
+def test_a_server_whose_certificate_lasts_too_long_is_noted(days, noted, issue, root):
+    """Some clients refuse it; nobody looks at that of a client, or at one for nREPL."""
+    made = issue("long", root, LOCALHOST, begin=BEGIN, end=BEGIN + timedelta(days=days)).keystore()
+    told = remarks(made, [Role.CLIENT, Role.SERVER])
+
+    assert told == (
+        ("main.pem: the certificate CN=long is valid for 826 days: some clients refuse more than 825",) if noted else ()
+    )
+    assert remarks(made, [Role.CLIENT, Role.TCP]) == ()
+    check(made, Role.SERVER, BEGIN)

@@ -19,6 +19,7 @@ from authproxy.keystore import (
     server_context,
     tunnel_context,
 )
+from authproxy.keystore.context import _restrict
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = [V12, V13]
@@ -155,6 +156,19 @@ def test_options_are_set_whatever_the_python_version(plain, root, server):
         assert context.check_hostname
         assert context.verify_mode is ssl.CERT_REQUIRED
         assert not context.hostname_checks_common_name
+
+
+@pytest.mark.parametrize(("allowed", "expected"), [(0, 2), (1, 2), (2, 2), (3, 3)])
+def test_no_system_s_policy_makes_it_weaker(allowed, expected):
+    """Of OpenSSL's security levels at least 2, as where Python brings its own defaults; a stricter one is obeyed."""
+    for protocol in (ssl.PROTOCOL_TLS_SERVER, ssl.PROTOCOL_TLS_CLIENT):
+        context = ssl.SSLContext(protocol)
+        context.set_ciphers(f"DEFAULT:@SECLEVEL={allowed}")
+
+        _restrict(context, V12)
+
+        assert context.security_level == expected
+        assert all("ECDHE" in one["name"] or one["protocol"] == "TLSv1.3" for one in context.get_ciphers())
 
 
 def test_key_log_of_the_environment_is_ignored(plain, root, shake, tmp_path, monkeypatch):

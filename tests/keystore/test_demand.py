@@ -170,3 +170,44 @@ def test_of_those_who_are_trusted_only_whom_a_rule_admits(root, client, issue):
     assert fault(demand(root, allow=rules[:1]), client, root) is PeerFault.NOT_ALLOWED
     assert fault(demand(root, allow=rules[:1], is_required=False)) is None
     assert fault(demand(issue("another", None, SIGNS), allow=rules), client, root) is PeerFault.UNTRUSTED
+
+
+@pytest.fixture(scope="module")
+def lane(root, middle, issue):
+    """A client's certificate, its three intermediates from the lowest to the highest, and the root."""
+    second = issue("second", middle, SIGNS)
+    lowest = issue("lowest", second, SIGNS)
+    return issue("deep", lowest, CLIENT_AUTH), lowest, second, middle, root
+
+
+@pytest.mark.parametrize("proven", [True, False])
+@pytest.mark.parametrize(("most", "expected"), [(2, PeerFault.CHAIN_TOO_LONG), (3, None), (None, None)])
+def test_a_chain_has_no_more_intermediates_than_it_may(lane, most, expected, proven):
+    """Exactly as many are fine; whoever set no bound has none."""
+    assert fault(demand(lane[-1], intermediates=most), *lane, proven=proven) is expected
+
+
+@pytest.mark.parametrize("proven", [True, False])
+@pytest.mark.parametrize("believed", [1, 2, 3])
+def test_intermediates_count_from_the_one_that_is_believed(lane, believed, proven):
+    """Whoever stands in the truststore ends the chain, whatever is above."""
+    between = believed - 1
+    made = [demand(lane[believed], lane[-1], intermediates=most) for most in range(4)]
+
+    assert [fault(one, *lane, proven=proven) for one in made] == (
+        [PeerFault.CHAIN_TOO_LONG] * between + [None] * (4 - between)
+    )
+
+
+def test_a_certificate_straight_from_the_anchor_has_none_between(root, client):
+    """Nor has one that is believed itself."""
+    assert fault(demand(root, intermediates=0), client, root) is None
+    assert fault(demand(client, intermediates=0), client) is None
+
+
+def test_a_chain_that_is_too_long_is_told_with_its_numbers(lane):
+    """So that the operator knows which key to change, or whom to put into the truststore."""
+    refused = demand(lane[-1], intermediates=1).judge(der(*lane), NOW, proven=True)
+
+    assert refused is not None
+    assert refused.detail.startswith("3 authorities stand between it and CN=root, at most 1 may (intermediates) ")

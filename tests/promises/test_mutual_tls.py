@@ -11,8 +11,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.keystore import generate as keys
+from tests.keystore.conftest import CLIENT_AUTH, SIGNS, issue
+from tests.promises.conftest import Client
 
 pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+__all__ = ["issue"]
 
 
 @pytest.fixture
@@ -136,6 +139,44 @@ def test_a_certificate_does_not_stand_in_for_a_token(demanding, pki):
         assert client.ask("/", demanding.user).status == 200
 
 
+@pytest.mark.parametrize("minimum", ["1.2", "1.3"])
+def test_a_chain_is_no_longer_than_the_listener_allows(house, issue, minimum, until):
+    """One intermediate by default; a longer one is refused and told, and is let in where `intermediates` says so."""
+    root = issue("client root", None, SIGNS)
+    first = issue("first", root, SIGNS)
+    second = issue("second", first, SIGNS)
+    house.put("clients.pem", root.cert_pem.encode())
+    house.config["truststores"]["clients"] = {"file": "clients.pem"}
+    rules: dict[str, object] = {"mode": "required", "trust": "clients"}
+    house.config["listeners"]["public"] |= {"tls": {"minimum": minimum}, "client_certificates": rules}
+    running = house.start()
+    chains = {1: (issue("short", first, CLIENT_AUTH), first), 2: (issue("long", second, CLIENT_AUTH), second, first)}
+
+    def status(length):
+        own, *authorities = chains[length]
+        pem = "".join([own.key_pem(), own.cert_pem, *(one.cert_pem for one in authorities)])
+        context = house.trusting()
+        context.load_cert_chain(house.put("chain.pem", pem.encode()))
+        if minimum == "1.2":
+            context.maximum_version = ssl.TLSVersion.TLSv1_2
+        try:
+            with Client(house.port, context) as client:
+                return client.ask("/", house.user).status
+        except (OSError, http.client.HTTPException):
+            return None
+
+    assert (status(1), status(2)) == (200, None)
+    told = until(lambda: running.told("handshake.refused"))
+    assert [line["reason"] for line in told] == ["certificate-chain-too-long"]
+    assert "subject CN=long" in told[0]["error"]
+
+    rules["intermediates"] = 2
+    house.save()
+    running.reload()
+
+    assert (status(1), status(2)) == (200, 200)
+
+
 def refused(house, shows):
     """The alert with which a client is refused (TLS 1.3: at its first read)."""
     with pytest.raises(ssl.SSLError) as error, house.client(shows=shows) as client:
@@ -167,7 +208,7 @@ def test_an_optional_certificate_may_be_missing_but_not_wrong(house, pki):
 def test_a_kept_connection_ends_with_the_trust_it_was_made_by(house, pki, change):
     """Whoever could not connect now is served no longer; whoever could goes on undisturbed."""
     own, stranger = pki.other, pki.root
-    rules = {"mode": "required", "trust": "clients"}
+    rules: dict[str, object] = {"mode": "required", "trust": "clients"}
     shows = pki.client("somebody", own)
     if change == "required":
         rules["mode"], shows = "optional", None

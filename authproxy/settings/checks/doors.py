@@ -39,7 +39,11 @@ def client_certificates(path: Path, certificates: ClientCertificates, has_root: 
     for index, rule in enumerate(certificates.allow or ()):
         if rule == AllowRule():
             yield Finding((*path, "allow", index), "an empty rule would let everybody in: name what it is about")
-    for key, said in (("allow", certificates.allow is not None), ("on_revoke", certificates.on_revoke != "close")):
+    for key, said in (
+        ("allow", certificates.allow is not None),
+        ("intermediates", certificates.intermediates != 1),
+        ("on_revoke", certificates.on_revoke != "close"),
+    ):
         if certificates.mode == "none" and said:
             text = "has no effect where nobody is asked for a certificate: add `mode: required` or `mode: optional`"
             yield Finding((*path, key), text, key=True)
