@@ -42,13 +42,20 @@ RUN /build/bin/python -m pip wheel --quiet --no-cache-dir --no-deps --no-build-i
 # hadolint ignore=DL3006
 FROM ${PYTHON_IMAGE}
 
+ARG PYTHON_IMAGE
 ARG VERSION=0.1.0
 ARG REVISION=unknown
 LABEL org.opencontainers.image.title="authproxy" \
       org.opencontainers.image.description="A TLS front door for legacy services" \
       org.opencontainers.image.licenses="Apache-2.0" \
       org.opencontainers.image.version="${VERSION}" \
-      org.opencontainers.image.revision="${REVISION}"
+      org.opencontainers.image.revision="${REVISION}" \
+      org.opencontainers.image.base.name="${PYTHON_IMAGE}"
+
+# What the base brings and nobody here needs: pip, and programs that lend whoever starts them the rights of another user.
+RUN rm -rf /usr/local/bin/pip* /usr/local/lib/python3.*/site-packages/pip* /usr/local/lib/python3.*/ensurepip \
+      /usr/share/python-wheels \
+ && find / -xdev -type f -perm /6000 -exec chmod ug-s {} +
 
 COPY --from=build /opt/authproxy /opt/authproxy
 # A volume that is mounted here for the first time takes over this owner.

@@ -70,9 +70,15 @@ new_token() {
 # The proxy may look at any moment: it finds the old file or the new one, and may read either.
 renew() {
   cp -p $proxy/server.pem $proxy/.renewed.pem
-  authproxy keys renew $proxy/.renewed.pem --keep-ca $authority/root.pem --ca-password-file $authority/password
+  authproxy keys renew $proxy/.renewed.pem --keep-ca $authority/root.pem --ca-password-file $authority/password > /dev/null
   give $proxy_user $proxy/.renewed.pem
   mv -f $proxy/.renewed.pem $proxy/server.pem
+  echo "renewed: secrets/proxy/server.pem; the proxy takes it with SIGHUP, or within reload.watch"
+}
+
+misused() {
+  echo "keys.sh: $1" >&2
+  exit 2
 }
 
 case ${1:-} in
@@ -86,9 +92,9 @@ case ${1:-} in
     done
     ;;
   renew) renew ;;
-  token) new_token "${2:?say whose: token NAME}" ;;
-  *)
-    echo "keys.sh: '$1' is not known; say renew, or token NAME, or nothing" >&2
-    exit 2
+  token)
+    if [ -z "${2:-}" ]; then misused "say whose: token NAME"; fi
+    new_token "$2"
     ;;
+  *) misused "'$1' is not known; say renew, or token NAME, or nothing" ;;
 esac

@@ -70,6 +70,7 @@ def test_its_labels_are_true(facts):
     assert labels["org.opencontainers.image.title"] == "authproxy"
     assert labels["org.opencontainers.image.version"] == version
     assert labels["org.opencontainers.image.licenses"] == "Apache-2.0"
+    assert labels["org.opencontainers.image.base.name"] == BASE
 
 
 def test_it_is_small(facts):
@@ -91,6 +92,23 @@ def test_it_holds_what_is_locked_and_nothing_else(inside):
 
     assert installed.pop("tls-authproxy")
     assert installed == locked
+
+
+def test_nothing_in_it_helps_an_intruder_on(inside):
+    """No program lends another user's rights, none compiles, none installs Python packages, also not the base's own."""
+    told = inside("""
+import os, shutil, stat
+found = [os.path.join(folder, name) for top in ("/usr", "/opt", "/etc", "/var", "/srv", "/home", "/tmp", "/run")
+         for folder, _, names in os.walk(top) for name in names]
+regular = [path for path in found if stat.S_ISREG(os.lstat(path).st_mode)]
+print(len(regular) > 1000)
+print([path for path in regular if os.lstat(path).st_mode & (stat.S_ISUID | stat.S_ISGID)])
+print([name for name in ("cc", "gcc", "g++", "make", "pip", "pip3", "curl", "wget", "git") if shutil.which(name)])
+print([path for path in found if os.path.basename(path).startswith("pip-") or "/ensurepip/" in path and "whl" in path])
+print([path for path in found if "/.cache/" in path or path.startswith(("/root/", "/src/", "/build/"))])
+""")
+
+    assert told == "True\n" + "[]\n" * 4
 
 
 def test_it_says_what_is_missing(docker):
