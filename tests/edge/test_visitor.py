@@ -348,6 +348,19 @@ async def test_a_token_outranks_the_cookie():
     assert b"Set-Cookie" not in refusal.lines
 
 
+async def test_where_people_sign_in_nobody_is_asked_for_a_certificate():
+    """Not where tokens count at the login only, either."""
+    request = asked(store=MemorySessions(), or_token=False)
+
+    refusal = await outcome(request)
+
+    assert isinstance(refusal, Refusal)
+    assert request.route is not None
+    assert request.route.zone is not None
+    assert not request.route.zone.takes_tokens
+    assert (refusal.status, b"ClientCertificate" in refusal.lines, b"Bearer" in refusal.lines) == (401, False, True)
+
+
 @pytest.mark.parametrize("line", [GOOD, WRONG])
 async def test_where_tokens_do_not_count_none_is_read(line):
     """Beside a good session, too: what was shown decides, and is worth nothing here."""
