@@ -27,6 +27,8 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
     },
     "authproxy/edge/gate.py": {
         "only the quick way is left out: the long one finds the same": [
+            "find_route: if by_path is not None and head.is_usual:: if False for by_path is not None and head.is_usual",
+            "find_route: if quick is not None and quick.methods is None:: if False for quick is not None and quick.methods is None",
             "find_route: if not head.is_usual:: if True for not head.is_usual",
             "find_route: if worth_a_look(decoded) is not None:: if True for worth_a_look(decoded) is not None",
             "find_route: if route is None:: if True for route is None",
