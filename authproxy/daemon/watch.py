@@ -68,7 +68,10 @@ class Watch:
         if settings is not self._proxy.prepared.loaded.settings or seen == self._tried:
             return
         if seen == known:
-            self._tried = {}
+            # Back to what is at work: a reload tells so, or an alert about what was rejected would stay for ever.
+            tried, self._tried = self._tried, {}
+            if tried:
+                await self._reloader.ask(material_only=True)
             return
         changed = sorted(str(path) for path, content in seen.items() if known.get(path) != content)
         _LOG.info(events.MATERIAL_CHANGED, files=changed)

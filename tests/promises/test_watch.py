@@ -115,6 +115,22 @@ def test_a_broken_file_is_told_once_and_the_old_one_stays(watching, until):
     assert len(running.events("reload.rejected")) == 1
 
 
+def test_a_broken_file_that_is_taken_back_is_told_as_over(watching, until):
+    """The very files that are at work: nothing is new in them, and still the alert must end."""
+    running = watching.start()
+    good = (watching.directory / "server.pem").read_bytes()
+    success = 'authproxy_config_last_reload_success{part="config"}'
+    watching.put("server.pem", b"broken", 0o644)
+    running.told("reload.rejected")
+    until(lambda: running.metric(success) == 0, what="the fault in the metric")
+
+    watching.put("server.pem", good, 0o644)
+
+    until(lambda: running.metric(success) == 1, what="its end in the metric")
+    assert running.told("reload.applied", part="config")
+    assert watching.shown() == der(watching.leaf)
+
+
 def test_a_half_edited_configuration_is_not_taken_over(watching, until):
     """Because a certificate was renewed meanwhile: it waits for its signal."""
     running = watching.start()
