@@ -10,7 +10,11 @@ from authproxy.cli.common import config_option, json_option, load_settings
 
 @click.group()
 def command() -> None:
-    """Show the effective configuration."""
+    """Show the effective configuration.
+
+    \b
+    Example:  authproxy config show -c authproxy.yaml
+    """
 
 
 @command.command(short_help="Print every setting, defaults too.")
@@ -22,8 +26,8 @@ def show(config: Path, *, as_json: bool) -> None:
     Secrets are shown as the references they are, and header values on the way to an upstream as (masked).
 
     \b
-      authproxy config show -c authproxy.yaml
-      authproxy config show --json | jq .listeners
+    Example:  authproxy config show -c authproxy.yaml
+              authproxy config show --json | jq .listeners
     """
     from authproxy.settings import effective, effective_values
 

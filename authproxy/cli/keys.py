@@ -59,7 +59,11 @@ class Wishes(TypedDict):
 
 @click.group()
 def command() -> None:
-    """Make, renew and look at keys and certificates."""
+    """Make, renew and look at keys and certificates.
+
+    \b
+    Example:  authproxy keys generate --out certs --san proxy.internal
+    """
 
 
 command.add_command(renew)

@@ -15,7 +15,11 @@ _BYTES = 32
 
 @click.group()
 def command() -> None:
-    """Make peppers."""
+    """Make peppers.
+
+    \b
+    Example:  authproxy pepper new --out api.pepper
+    """
 
 
 @command.command()

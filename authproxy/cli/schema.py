@@ -9,11 +9,12 @@ import click
 def command() -> None:
     """Print the configuration's JSON Schema.
 
-    Editors complete and check the file with it:
+    \b
+    Example:  authproxy schema > authproxy.schema.json
+
+    Editors complete and check the configuration with it, where this is its first line:
 
     \b
-      authproxy schema > authproxy.schema.json
-      # then, as the first line of authproxy.yaml:
       # yaml-language-server: $schema=authproxy.schema.json
 
     It knows shapes and spellings; `authproxy check` also knows whether names exist, and reads the files that are named.

@@ -50,7 +50,11 @@ _user_option: Final = click.option("--user", callback=_user_id, metavar="UUID", 
 
 @click.group()
 def command() -> None:
-    """List the sessions of people who have signed in, and end them."""
+    """List the sessions of people who have signed in, and end them.
+
+    \b
+    Example:  authproxy session list -c authproxy.yaml
+    """
 
 
 @command.command("list", short_help="List who is signed in.")

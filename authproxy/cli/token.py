@@ -31,7 +31,11 @@ R = TypeVar("R")
 
 @click.group()
 def command() -> None:
-    """Make, read and check API tokens."""
+    """Make, read and check API tokens.
+
+    \b
+    Example:  authproxy token new --name billing-job --expires 90d --into tokens.yaml
+    """
 
 
 def _refuse_arguments(_context: click.Context, _argument: click.Parameter, values: tuple[str, ...]) -> None:

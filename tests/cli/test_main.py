@@ -291,3 +291,21 @@ def test_no_overview_breaks_off_in_the_middle_of_a_sentence(name):
 
     assert group.commands
     assert [one.name for one in group.commands.values() if one.get_short_help_str().endswith("...")] == []
+
+
+def every_command():
+    """The words of each command, and of each group."""
+    for name in COMMANDS:
+        found = importlib.import_module(f"authproxy.cli.{name}").command
+        yield name
+        if isinstance(found, click.Group):
+            yield from (f"{name} {one}" for one in found.commands)
+
+
+@pytest.mark.parametrize("words", list(every_command()))
+def test_every_help_has_an_example(words):
+    """One that begins with the command itself, so that it can be typed."""
+    told = CliRunner().invoke(cli, [*words.split(), "--help"], prog_name="authproxy").output
+
+    example = told.partition("Example")[2].partition("authproxy ")
+    assert (example[1] + example[2]).startswith(f"authproxy {words}")

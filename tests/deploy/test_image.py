@@ -58,6 +58,7 @@ def test_it_says_how_it_is_to_be_run(facts):
     assert config["User"] == USER
     assert config["StopSignal"] == "SIGTERM"
     assert config["Healthcheck"]["Test"] == ["CMD", "authproxy", "healthcheck"]
+    assert config["Healthcheck"]["StartPeriod"] == 60_000_000_000, "a start on a busy machine is no illness"
     assert (config["Entrypoint"], config["Cmd"]) == (["authproxy"], ["run"])
     assert set(config["ExposedPorts"]) == {"8443/tcp"}
 

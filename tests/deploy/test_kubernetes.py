@@ -154,6 +154,13 @@ def test_probes_ask_the_listener_s_health_page(containers, config):
         assert asked == {"path": config["listeners"]["public"]["health"], "port": "https", "scheme": "HTTPS"}
 
 
+def test_a_slow_start_is_no_illness(containers):
+    """A minute, as in the image: ten seconds are usual where many pods start at once on few cores."""
+    probe = containers["authproxy"]["startupProbe"]
+
+    assert probe["periodSeconds"] * probe["failureThreshold"] >= 60
+
+
 def test_nobody_is_killed_while_the_proxy_drains(pod, containers, config):
     """The service outlives the drain, and Kubernetes waits for both."""
     timeouts = config["timeouts"]
