@@ -133,7 +133,7 @@ async def _sign_in(services: Services, facts: Facts, zone: Zone, means: SessionM
         verdict = await _judge(services, zone, given)
         await _end(means, facts, "signed-in-again")
         if isinstance(verdict, Deny):
-            return _failed(services, facts, means, verdict, wanted)
+            return _failed(services, facts, means, verdict, given.next or "")
         session_id = secrets.token_urlsafe(_ID_BYTES).encode("ascii")
         session = begin(means.rules, session_id, verdict.record, verdict.version or 0, services.now())
         surplus = await means.store.put(session, means.rules.per_user)
@@ -158,18 +158,19 @@ async def _judge(services: Services, zone: Zone, given: LoginForm) -> Allow | De
     return verdict
 
 
-def _failed(services: Services, facts: Facts, means: SessionMeans, deny: Deny, wanted: str) -> Refusal:
-    """Lead back to the form; whoever has failed too often from here waits."""
+def _failed(services: Services, facts: Facts, means: SessionMeans, deny: Deny, given: str) -> Refusal:
+    """Lead back to the form; whoever has failed too often from here waits. `given` is the `next`, which was found good."""
     user = "" if deny.user_id is None else user_id_text(deny.user_id)
     clear = clear_line(means.cookie)
     limit = facts.runtime.failures_per_minute
     seconds = 0 if limit is None else services.failures.note(facts.origin.address, limit, services.monotonic())
     if seconds:
+        wanted = safe_next(given) or ""
         made = _form(facts, means, 429, reason="too-many-failures", wanted=wanted, problem=SignInProblem.TOO_MANY)
         return made.plus(b"Retry-After: %d\r\n" % seconds + clear).because(deny.reason.value, user)
     # With nothing to lead back to it is the page's own address, encoded.
     page = login_location(means.login.path, b"").decode("ascii")
-    location = f"{page}?error={_ERROR}" + (f"&next={quote(wanted, safe='')}" if wanted else "")
+    location = f"{page}?error={_ERROR}&next={quote(given or means.login.after, safe='')}"
     return _lead(location, clear).because(deny.detail, user, deny.reason.value)
 
 

@@ -4,7 +4,9 @@ import json
 import socket
 import sqlite3
 import time
-from urllib.parse import quote, urlencode
+from html import escape
+from pathlib import Path
+from urllib.parse import parse_qs, quote, urlencode
 
 import pytest
 
@@ -16,11 +18,12 @@ TYPE = "Content-Type: application/x-www-form-urlencoded"
 OWN = "Sec-Fetch-Site: same-origin"
 BROWSER = "Accept: text/html,*/*;q=0.8"
 NAVIGATE = "Sec-Fetch-Mode: navigate"
+VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "turvata-v2-web.json").read_text())["next"]["values"]
 NO_LOGIN = [
     ((TYPE, OWN), b"x", 100_000_000, 413),
-    ((TYPE, OWN), b"x" * 20_481, -1, 413),
-    ((TYPE, OWN, "Expect: 100-continue"), b"", 20_481, 413),
-    ((TYPE, OWN, "Transfer-Encoding: chunked"), b"5000\r\n%b\r\n1\r\nx\r\n" % (b"x" * 0x5000), None, 413),
+    ((TYPE, OWN), b"x" * 16_385, -1, 413),
+    ((TYPE, OWN, "Expect: 100-continue"), b"", 16_385, 413),
+    ((TYPE, OWN, "Transfer-Encoding: chunked"), b"4000\r\n%b\r\n1\r\nx\r\n" % (b"x" * 0x4000), None, 413),
     ((TYPE, OWN), b"&" * 16, -1, 413),
     ((TYPE, OWN, "Transfer-Encoding: chunked"), b"zz\r\n", None, 400),
     ((TYPE, OWN), b"user-id=%zz&token=x", -1, 400),
@@ -172,6 +175,28 @@ def test_a_login_leads_nowhere_else(send, form):
 
         assert (status, fields.get("Location", "")) == ((303, location) if location else (400, ""))
         assert ("Set-Cookie" in fields) is bool(location)
+
+
+def test_a_failed_login_leads_back_with_what_turvata_says(send, form, house):
+    """Byte for byte, for every value of `next` that is accepted; without one it is where a login leads."""
+    wrong = urlencode({"user-id": house.user.user_id, "token": "wrong"}).encode()
+    back = "/auth/login?error=bad_credentials&next="
+    assert send("POST /auth/login", TYPE, OWN, body=wrong)[1]["Location"] == back + "%2F"
+    assert send("POST /auth/login", TYPE, OWN, body=wrong + b"&next=")[1]["Location"] == back + "%2F"
+    accepted = 0
+    for vector in VECTORS:
+        body = b"&next=" + quote(vector["next"], safe="").encode()
+        status, fields, _ = send("POST /auth/login", TYPE, OWN, body=wrong + body)
+        if status != 303 or not vector["next"]:
+            continue
+        accepted += 1
+        assert fields["Location"] == vector["bad_credentials"]["location"]
+        page = send(f"GET {fields['Location']}", BROWSER)[2].decode()
+        good = send("POST /auth/login", TYPE, OWN, body=form + body)[1]["Location"]
+        assert f'name="next" value="{escape(good)}"' in page
+        assert parse_qs(fields["Location"].partition("?")[2])["next"] == [vector["next"]]
+
+    assert accepted == 17
 
 
 def test_only_pages_of_this_origin_sign_in_and_out(send, form):
