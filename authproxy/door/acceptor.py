@@ -11,6 +11,8 @@ import socket
 import ssl
 from collections.abc import Callable
 from datetime import datetime
+from ipaddress import ip_address
+from socket import SocketType
 from time import monotonic
 from typing import Final, TypeAlias
 
@@ -59,18 +61,25 @@ class Acceptor:
         self._report = report
         self._now = now
         self._loop = asyncio.get_running_loop()
-        self._sockets: set[socket.socket] = set()
+        self._sockets: dict[socket.socket, tuple[int, object]] = {}
+        """Of each its family, and the address of its connections; None for any address."""
         self._pause = _FIRST_PAUSE
         self._sweeper: asyncio.TimerHandle | None = None
 
     def add(self, listening: socket.socket) -> None:
         """Accept on this socket from now on."""
-        self._sockets.add(listening)
+        family, address = int(listening.family), listening.getsockname()
+        if family != socket.AF_UNIX:
+            # What is sent is complete: the kernel need not wait for more. Those who are accepted inherit it.
+            listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+            if ip_address(address[0].partition("%")[0]).is_unspecified:
+                address = None
+        self._sockets[listening] = family, address
         self._loop.add_reader(listening, self._accept, listening)
 
     def remove(self, listening: socket.socket) -> None:
         """Accept no more on this socket and close it; connections that stand are not touched."""
-        self._sockets.discard(listening)
+        self._sockets.pop(listening, None)
         self._loop.remove_reader(listening)
         listening.close()
 
@@ -82,9 +91,11 @@ class Acceptor:
     # ------------------------------------------------------------------ accepting
 
     def _accept(self, listening: socket.socket) -> None:
+        family, own = self._sockets[listening]
         for _ in range(_BATCH):
             try:
-                wire, address = listening.accept()
+                # `accept` itself would ask the enumerations of families and types what kind of socket this is.
+                number, address = listening._accept()  # type: ignore[attr-defined]  # noqa: SLF001  # all that `accept` does, beside that
             except (BlockingIOError, InterruptedError, ConnectionAbortedError):
                 return
             except OSError as error:
@@ -92,11 +103,13 @@ class Acceptor:
                     self._rest(listening, error)
                 return
             self._pause = _FIRST_PAUSE
+            wire = SocketType(family, socket.SOCK_STREAM, 0, number)
             wire.setblocking(False)
             self._stats.accepted += 1
-            self._receive(wire, address[0] if isinstance(address, tuple) else "")
+            known = {"socket": wire, "peername": address, "sockname": own or wire.getsockname()}
+            self._receive(wire, address[0] if isinstance(address, tuple) else "", known)
 
-    def _receive(self, wire: socket.socket, address: str) -> None:
+    def _receive(self, wire: SocketType, address: str, known: dict[str, object]) -> None:
         reason = self._caps.enter()
         if reason:
             self._refuse(wire, address, reason)
@@ -108,7 +121,7 @@ class Acceptor:
                 self._caps.leave("")
                 self._refuse(wire, address, reason)
                 return
-        arrival = Arrival(self, self._loop, wire, address, announced=announced)
+        arrival = Arrival(self, self._loop, wire, address, known, announced=announced)
         # Told now: once those who are too many have entered, there are too many for everybody who still shakes hands.
         arrival.is_spare = self._caps.is_full
         arrival.begun = monotonic()
@@ -117,7 +130,7 @@ class Acceptor:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
         arrival.begin()
 
-    def _refuse(self, wire: socket.socket, address: str, reason: str) -> None:
+    def _refuse(self, wire: SocketType, address: str, reason: str) -> None:
         wire.close()
         refused = self._stats.refused
         refused[reason] = refused.get(reason, 0) + 1

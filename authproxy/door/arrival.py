@@ -3,8 +3,8 @@
 import asyncio
 import contextlib
 import secrets
-import socket
 import ssl
+from socket import SocketType
 from typing import Final, Protocol
 
 from authproxy.door.contexts import Contexts
@@ -49,6 +49,7 @@ class Arrival:
         "_is_announced",
         "_is_over",
         "_is_told",
+        "_known",
         "_loop",
         "_owner",
         "_transport",
@@ -60,9 +61,17 @@ class Arrival:
         "wire",
     )
 
-    def __init__(
-        self, owner: Owner, loop: asyncio.AbstractEventLoop, wire: socket.socket, address: str, *, announced: bool
+    def __init__(  # noqa: PLR0913  # what is known of it from the beginning
+        self,
+        owner: Owner,
+        loop: asyncio.AbstractEventLoop,
+        wire: SocketType,
+        address: str,
+        known: dict[str, object],
+        *,
+        announced: bool,
     ) -> None:
+        """`known`: what the transport is to tell of the socket."""
         self.wire = wire
         self.address = address
         """The client's; empty for a Unix socket."""
@@ -76,6 +85,7 @@ class Arrival:
         """The client's port, where a PROXY header told it."""
         self._owner = owner
         self._loop = loop
+        self._known = known
         self._is_announced = announced
         self._is_told = False
         """A PROXY header told where it comes from."""
@@ -160,7 +170,7 @@ class Arrival:
         if self._is_over:
             return
         if contexts is None:
-            self._settle(SocketTransport(self._loop, self.wire, lingering=True, first=self._first))
+            self._settle(SocketTransport(self._loop, self.wire, lingering=True, first=self._first, known=self._known))
             return
         record = first_record(self._first) if contexts.names else None
         try:
@@ -168,8 +178,10 @@ class Arrival:
         except NotTls as error:
             self._fail("not-tls", str(error))
             return
-        self._transport = TlsTransport(self._loop, self.wire, contexts.choose(name), self._shaken)
-        self._transport.set_server_name(name)
+        context = contexts.choose(name)
+        self._transport = TlsTransport(self._loop, self.wire, context, self._shaken, known=self._known)
+        if name is not None:
+            self._transport.set_server_name(name)
         self._transport.shake(self._first)
 
     def _shaken(self, transport: TlsTransport, error: Exception | None) -> None:

@@ -21,4 +21,6 @@ class Contexts:
 
     def choose(self, name: str | None) -> ssl.SSLContext:
         """Return the context for a server name; the default for none or an unknown one."""
+        if name is None:
+            return self.default
         return ServerNames(default=self.default, names=self.names).of(name)

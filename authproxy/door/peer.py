@@ -8,30 +8,36 @@ from authproxy.core.peer import Peer
 
 def peer_of(transport: asyncio.BaseTransport) -> Peer:
     """Return who is at the other end of a transport, as the socket and the TLS session say."""
-    name: object = transport.get_extra_info("peername")
-    local: object = transport.get_extra_info("sockname")
-    address, port = _address(name)
-    _, local_port = _address(local)
-    session: object = transport.get_extra_info("ssl_object")
-    if not isinstance(session, ssl.SSLObject):
-        return Peer(address=address, port=port, local_port=local_port)
-    cipher = session.cipher()
-    asked: object = transport.get_extra_info("server_name")
+    told = transport.get_extra_info
+    address, port = _address(told("peername"))
+    local: object = told("sockname")
+    session: object = told("ssl_object")
+    name: object = told("server_name")
     return Peer(
-        address=address,
-        port=port,
-        local_port=local_port,
-        tls_version=session.version() or "",
-        cipher=cipher[0] if cipher else "",
+        address,
+        port,
+        local[1] if isinstance(local, tuple) else 0,
         # Present only when the context asked for one and verified it.
-        certificate=session.getpeercert(binary_form=True),
-        server_name=asked if isinstance(asked, str) else None,
+        certificate=session.getpeercert(binary_form=True) if isinstance(session, ssl.SSLObject) else None,
+        server_name=name if isinstance(name, str) else None,
     )
 
 
+def with_session(peer: Peer, transport: asyncio.BaseTransport) -> Peer:
+    """Return the same, with what the TLS session is like; most never ask."""
+    session: object = transport.get_extra_info("ssl_object")
+    if not isinstance(session, ssl.SSLObject):
+        return peer
+    cipher = session.cipher()
+    return peer._replace(tls_version=session.version() or "", cipher=cipher[0] if cipher else "")
+
+
 def _address(name: object) -> tuple[str, int]:
-    if isinstance(name, tuple) and len(name) >= 2 and isinstance(name[0], str) and isinstance(name[1], int):  # noqa: PLR2004  # host, port
+    if not isinstance(name, tuple):
+        return "", 0
+    host: str = name[0]
+    port: int = name[1]
+    if ":" in host:
         # An IPv4 client of a dual-stack socket is an IPv4 client; a zone index names an interface of ours.
-        address = name[0].removeprefix("::ffff:") if "." in name[0] else name[0].partition("%")[0]
-        return address, name[1]
-    return "", 0
+        host = host.removeprefix("::ffff:") if "." in host else host.partition("%")[0]
+    return host, port

@@ -15,6 +15,7 @@ from authproxy.runtime import Route
 _STATUS_LINES: Final = {
     status.value: b"HTTP/1.1 %d %b" % (status.value, status.phrase.encode()) for status in HTTPStatus
 }
+_CLOSE: Final = b"Connection: close\r\n"
 # No Content-Length may stand in these (RFC 9110, 8.6).
 _LENGTHLESS: Final = frozenset({101, 204})
 
@@ -37,10 +38,12 @@ def answer_head(  # noqa: C901  # one field after the other
     `chunked`: the body follows in chunks; `close`: the connection ends after this answer.
     """
     status = _STATUS_LINES.get(head.status) or status_line(head.status)
-    if head.is_usual and route.response is None and not close:
+    if head.is_usual and route.response is None:
         extra = facts.listener.hsts or b""
         if facts.allow is not None and facts.allow.answer_lines:
             extra += b"".join(facts.allow.answer_lines)
+        if close:
+            extra += _CLOSE
         return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, head.passed, extra, facts.request_id)
     passed = head.passed if route.response is None else without(route.response, head.lines)
     if head.status in _LENGTHLESS:
@@ -57,7 +60,7 @@ def answer_head(  # noqa: C901  # one field after the other
     if chunked:
         extra += b"Transfer-Encoding: chunked\r\n"
     if close:
-        extra += b"Connection: close\r\n"
+        extra += _CLOSE
     return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, passed, extra, facts.request_id)
 
 

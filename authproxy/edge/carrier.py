@@ -74,12 +74,15 @@ class Carrier(LateHandler):
 
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """The handshake is done: wait for a request, unless this client is not to be served."""
+        """The handshake is done: wait for a request, unless this client is not to be served.
+
+        What counts for it now was asked for by the subclass.
+        """
         self.line.made(cast("asyncio.Transport", transport))
         self._peer = peer_of(transport)
         self._origin = origin_of(self._peer, transport.get_extra_info("ssl_object"))
         self._services.connections.add(self)
-        listener = self._listener()
+        listener = self._current
         if listener is None or self._services.current.draining:
             self.shut()
             return

@@ -164,14 +164,11 @@ class Exchange(Outcome):
         now = facts.answered_at = monotonic()
         self.status = head.status
         facts.sent = len(body)
-        if (
-            complete
-            and self.request_done
-            and head.content_length >= 0
-            and not (request.close or services.current.ending)
-        ):
+        if services.current.ending:
+            request.close = True
+        if complete and self.request_done and head.content_length >= 0:
             # The way of most answers.
-            send(answer_head(facts, self._route, head, chunked=False, close=False) + body)
+            send(answer_head(facts, self._route, head, chunked=False, close=request.close) + body)
             self._finish(now)
             return
         self._is_early = not self.request_done
@@ -183,8 +180,7 @@ class Exchange(Outcome):
         if head.content_length < 0 and not has_no_body(request, head.status):
             # The length is not known: chunks for HTTP/1.1, the end of the connection for HTTP/1.0.
             self._chunked_out = not request.http10
-        close = request.close or not self.request_done or services.current.ending
-        request.close = close
+        close = request.close = request.close or not self.request_done
         block = answer_head(facts, self._route, head, chunked=self._chunked_out, close=close)
         send(block + (self._framed(body, complete=complete) if self._chunked_out else body))
         if complete:

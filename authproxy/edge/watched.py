@@ -7,8 +7,8 @@ minutes for, and no transport sees what became of them.
 """
 
 import asyncio
-import secrets
 import sys
+from itertools import count
 from typing import Final
 
 from typing_extensions import override
@@ -30,8 +30,11 @@ _LOOKS: Final = 30
 _LAST_LOOK: Final = 1.0
 # For an answer under way, once a reload shuts its client out: with a look every quarter of a second, less than a second.
 _LAST_WORDS: Final = 0.4
-# Connections that were made together, as after a restart, need not end together.
-_JITTER: Final = 1000
+# Connections that were made together, as after a restart, need not end together: up to a tenth later, each at a part of
+# that tenth which is far from its neighbours' (multiples of the golden ratio lie evenly, however many there are).
+_JITTER: Final = 0.1
+_GOLDEN: Final = 0.6180339887498949
+_NUMBERS: Final = count()
 
 
 class Watched(Carrier):
@@ -68,7 +71,7 @@ class Watched(Carrier):
         self._ends = now
         if listener is not None:
             self.requests_left = listener.requests
-            self._ends += listener.times.connection_life * (1 + secrets.randbelow(_JITTER) / (10 * _JITTER))
+            self._ends += listener.times.connection_life * (1 + _JITTER * (next(_NUMBERS) * _GOLDEN % 1))
         super().connection_made(transport)
 
     @override

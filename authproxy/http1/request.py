@@ -53,7 +53,7 @@ class RequestReader:
         head = self.take(block + _END)
         return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) else head
 
-    def take(self, data: bytes) -> RequestHead | None:  # noqa: C901, PLR0915  # calls less for every request
+    def take(self, data: bytes) -> RequestHead | None:  # noqa: C901, PLR0912, PLR0915  # calls less for every request
         """Return the head at the beginning of `data` when it is a usual one; `end` is where it ends."""
         place = 0
         for usual in self._usual:
@@ -84,7 +84,9 @@ class RequestReader:
         head.cookies = None
         head.is_usual = plain == path and not usual.has_length
         if usual.has_more:
-            length, cookie, _ = usual.pick_more(found)
+            length, cookie, close, _ = usual.pick_more(found)
+            if close:
+                head.close = True
             if length:
                 head.content_length = int(length)
                 head.has_body = head.content_length > 0

@@ -34,6 +34,7 @@ _VALUE: Final = rb"[\t\x20-\x7e\x80-\xff]*+"
 _OWS: Final = rb"[ \t]*+"
 _LENGTH: Final = _OWS + rb"(?P<length>[0-9]{1,18}+)" + _OWS
 _KEEP_ALIVE: Final = _OWS + rb"[Kk]eep-[Aa]live"
+_CONNECTION: Final = _OWS + rb"(?:[Kk]eep-[Aa]live|(?P<close>[Cc]lose))"
 
 # Segments of a path in which `core.path.worth_a_look` finds nothing, and JSON nothing to escape.
 _PLAIN: Final = rb"(?:/[!$&-\-0-:<=>@-\[\]-~][!$&-.0-:<=>@-\[\]-~]*+)*+/?+"
@@ -51,7 +52,7 @@ _REQUEST_FIELDS: Final = {
     # Another credential, or what is no token in shape, is read carefully.
     names.AUTHORIZATION: _OWS + rb"(?P<authorization>(?i:bearer|token) ++" + SHAPE + rb")" + _OWS,
     names.CONTENT_LENGTH: _LENGTH,
-    names.CONNECTION: _KEEP_ALIVE,
+    names.CONNECTION: _CONNECTION,
     names.COOKIE: rb"(?P<cookie>" + _VALUE + rb")",
     names.PASS: _VALUE,
     names.CONTENT_TYPE: _VALUE,
@@ -89,7 +90,7 @@ def request_grammar(*, reported: bool) -> Grammar:
         fields=_REQUEST_FIELDS if reported else _REQUEST_FIELDS | _REPORTED_FIELDS,
         passed=frozenset({names.PASS, names.CONTENT_TYPE}),
         wanted=("method", "target", "path", "plain", "host", "authorization", "prefix", "version", "payload"),
-        more=("length", "cookie"),
+        more=("length", "cookie", "close"),
     )
 
 
@@ -110,6 +111,7 @@ class Usual:
     def __init__(self, grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> None:
         """`sequence`: the field names as they stand; `kinds`: what `core.names` says of each."""
         text, runs = grammar.start, list[str]()
+        expressions = _expressions(grammar, sequence, kinds)
         is_open = False
         for name, kind in zip(sequence, kinds, strict=True):
             if (kind in grammar.passed) is not is_open:
@@ -117,7 +119,7 @@ class Usual:
                 if is_open:
                     runs.append(f"run{len(runs)}")
                 text += b"(?P<%b>" % runs[-1].encode() if is_open else b")"
-            text += rb"\r\n" + re.escape(name) + b":" + grammar.fields[kind]
+            text += rb"\r\n" + re.escape(name) + b":" + expressions[kind]
         # A field that is not there is asked for as the group that is always there, and empty.
         compiled = re.compile(text + (b")" if is_open else b"") + rb"(?P<none>)\r\n\r\n")
         groups = compiled.groupindex
@@ -135,6 +137,14 @@ class Usual:
         self.has_more = any(group in groups for group in grammar.more)
         self.has_cookie = "cookie" in groups
         self.has_length = "length" in groups
+
+
+def _expressions(grammar: Grammar, sequence: tuple[bytes, ...], kinds: tuple[int, ...]) -> Mapping[int, bytes]:
+    """Return what the values of these fields look like."""
+    if kinds.count(names.CONNECTION) > 1 or b"close" in map(bytes.lower, sequence):
+        # A group has one place; and a field that `Connection: close` happens to name would have to end here.
+        return {**grammar.fields, names.CONNECTION: _KEEP_ALIVE}
+    return grammar.fields
 
 
 class Habits:

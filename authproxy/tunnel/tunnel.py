@@ -11,7 +11,7 @@ from authproxy.core.certificate import CertificateNames
 from authproxy.core.peer import Peer
 from authproxy.core.stats import TunnelStats
 from authproxy.door.gate import judge_peer
-from authproxy.door.peer import peer_of
+from authproxy.door.peer import peer_of, with_session
 from authproxy.errors import UnreadableCertificate
 from authproxy.keystore.names import certificate_names
 from authproxy.runtime import Listener, TunnelPlan
@@ -56,7 +56,7 @@ class Tunnel(Course):
         self._runtime = means.current.runtime
         self._listener = self._runtime.listeners.get(self._name)
         plan = None if self._listener is None else self._listener.tunnel
-        self._peer = peer_of(transport)
+        self._peer = with_session(peer_of(transport), transport)
         self.open(transport, plan)
         end = self._refusal()
         if end is not None or plan is None:

@@ -5,8 +5,6 @@ import socket
 import ssl
 from abc import abstractmethod
 
-from typing_extensions import override
-
 from authproxy.wire.plain import SocketTransport
 
 
@@ -25,10 +23,15 @@ class Handshake(SocketTransport):
     __slots__ = ("_incoming", "_is_shaken", "_outgoing", "_put", "_session")
 
     def __init__(
-        self, loop: asyncio.AbstractEventLoop, wire: socket.socket, context: ssl.SSLContext, server_name: str | None
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wire: socket.SocketType,
+        context: ssl.SSLContext,
+        server_name: str | None,
+        known: dict[str, object] | None = None,
     ) -> None:
         """`server_name`: whom the server's certificate must name, for the client's side; None for the server's."""
-        super().__init__(loop, wire, lingering=server_name is None)
+        super().__init__(loop, wire, lingering=server_name is None, known=known)
         is_unnamed = server_name is None or isinstance(server_name, Unnamed)
         if not is_unnamed and not (server_name and context.check_hostname):
             # An empty name would silently switch the check off.
@@ -38,6 +41,7 @@ class Handshake(SocketTransport):
         self._session = context.wrap_bio(
             self._incoming, self._outgoing, server_side=server_name is None, server_hostname=server_name or None
         )
+        self._extra["ssl_object"], self._extra["sslcontext"] = self._session, context
         self._put = self._incoming.write
         self._take = self._outgoing.read
         self._is_shaken = False
@@ -48,15 +52,6 @@ class Handshake(SocketTransport):
         if first or not self._session.server_side:
             self._put(first)
             self._go_on()
-
-    @override
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return `ssl_object` or `sslcontext` too."""
-        if name == "ssl_object":
-            return self._session
-        if name == "sslcontext":
-            return self._session.context
-        return super().get_extra_info(name, default)
 
     def _go_on(self) -> None:
         try:

@@ -29,11 +29,11 @@ class SocketTransport(Sender):
 
     def set_peer(self, address: str, port: int) -> None:
         """Tell who the peer is, where somebody who is believed has told it."""
-        self._known["peername"] = (address, port)
+        self._extra["peername"] = (address, port)
 
     def set_server_name(self, name: str | None) -> None:
         """Tell which server the peer has asked for."""
-        self._known["server_name"] = name
+        self._extra["server_name"] = name
 
     def begin(self, protocol: asyncio.Protocol) -> None:
         """Carry `protocol` from now on."""
@@ -194,8 +194,10 @@ class SocketTransport(Sender):
             self._end(None)
 
     def _read_away(self) -> None:
+        receive = self._receive
         try:
-            if self._receive(BUFFER):
+            # Mostly its end comes right behind its last bytes.
+            if receive(BUFFER) and receive(BUFFER):
                 return
         except NOT_NOW:
             return
@@ -214,8 +216,7 @@ class SocketTransport(Sender):
         if self._is_gone:
             return
         self._is_gone = self._is_closing = self._is_ending = True
-        self._poller.remove_reader(self._fd)
-        self._poller.remove_writer(self._fd)
+        self._poller.forget(self._fd)
         self._written = []
         self._unsent = memoryview(b"")
         self._loop.call_soon(self._lose, error)

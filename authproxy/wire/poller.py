@@ -54,44 +54,43 @@ class Poller:
 
     def add_reader(self, fd: int, call: Call) -> None:
         """Call when there is something to read, or the connection has failed; replaces an earlier one."""
-        before = self._mask(fd)
+        if fd not in self._readers:
+            if fd in self._writers:
+                self._epoll.modify(fd, _IN | _OUT)
+            else:
+                self._epoll.register(fd, _IN)
         self._readers[fd] = call
-        self._change(fd, before)
 
     def remove_reader(self, fd: int) -> None:
         """Call no more for reading."""
-        if fd in self._readers:
-            before = self._mask(fd)
-            del self._readers[fd]
-            self._change(fd, before)
+        if self._readers.pop(fd, None) is not None:
+            self._lessen(fd, _OUT if fd in self._writers else 0)
 
     def add_writer(self, fd: int, call: Call) -> None:
         """Call when there is room to write, or the connection has failed."""
-        before = self._mask(fd)
+        if fd not in self._writers:
+            if fd in self._readers:
+                self._epoll.modify(fd, _IN | _OUT)
+            else:
+                self._epoll.register(fd, _OUT)
         self._writers[fd] = call
-        self._change(fd, before)
 
     def remove_writer(self, fd: int) -> None:
         """Call no more for writing."""
-        if fd in self._writers:
-            before = self._mask(fd)
-            del self._writers[fd]
-            self._change(fd, before)
+        if self._writers.pop(fd, None) is not None:
+            self._lessen(fd, _IN if fd in self._readers else 0)
 
-    def _mask(self, fd: int) -> int:
-        return (_IN if fd in self._readers else 0) | (_OUT if fd in self._writers else 0)
+    def forget(self, fd: int) -> None:
+        """Call no more at all, for a socket that is closed before the kernel is asked again: then it forgets it, too."""
+        self._readers.pop(fd, None)
+        self._writers.pop(fd, None)
 
-    def _change(self, fd: int, before: int) -> None:
-        mask = self._mask(fd)
-        if mask == before:
-            return
-        if not mask:
-            # Without interest in anything the kernel would still tell of a hang-up, again and again.
-            self._epoll.unregister(fd)
-        elif before:
+    def _lessen(self, fd: int, mask: int) -> None:
+        if mask:
             self._epoll.modify(fd, mask)
         else:
-            self._epoll.register(fd, mask)
+            # Without interest in anything the kernel would still tell of a hang-up, again and again.
+            self._epoll.unregister(fd)
 
     # ------------------------------------------------------------------ a batch
 

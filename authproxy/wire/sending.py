@@ -40,7 +40,6 @@ class Sender(asyncio.Transport):
         "_is_queued",
         "_is_shut",
         "_is_waiting",
-        "_known",
         "_lingering",
         "_loop",
         "_poller",
@@ -55,15 +54,20 @@ class Sender(asyncio.Transport):
         "on_gone",
     )  # fmt: skip
 
+    # asyncio's own, in which `get_extra_info` looks; known to its documentation, but not to its types.
+    _extra: dict[str, object]
+
     def __init__(  # noqa: PLR0915  # what a connection is
-        self, loop: asyncio.AbstractEventLoop, wire: socket.socket, *, lingering: bool, first: bytes = b""
+        self,
+        loop: asyncio.AbstractEventLoop,
+        wire: socket.SocketType,
+        *,
+        lingering: bool,
+        first: bytes = b"",
+        known: dict[str, object] | None = None,
     ) -> None:
-        """`first`: bytes of the peer that were read already."""
-        super().__init__()
-        self._known = _addresses(wire)
-        if wire.family != socket.AF_UNIX:
-            # What is sent is complete: the kernel need not wait for more.
-            wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        """`first`: bytes of the peer that were read already; `known`: what `introduced` returns, if it was asked before."""
+        super().__init__(introduced(wire) if known is None else known)
         self._loop = loop
         self._wire = wire
         self._fd = wire.fileno()
@@ -100,11 +104,6 @@ class Sender(asyncio.Transport):
         """The socket is closed, or about to be."""
         self.on_gone: Callable[[], None] | None = None
         """Called once, when the socket is closed."""
-
-    @override
-    def get_extra_info(self, name: str, default: object = None) -> object:
-        """Return `socket`, `sockname`, `peername` or `server_name`."""
-        return self._known.get(name, default)
 
     @override
     def get_write_buffer_size(self) -> int:
@@ -235,8 +234,11 @@ def refuse_early(_: bytes) -> None:
     raise RuntimeError("bytes before anybody asked for them")
 
 
-def _addresses(wire: socket.socket) -> dict[str, object]:
-    """Return what `get_extra_info` knows; a peer that is gone already has no address."""
+def introduced(wire: socket.SocketType) -> dict[str, object]:
+    """Set a socket's options, and return what `get_extra_info` knows of it; a peer that is gone already has no address."""
+    if wire.family != socket.AF_UNIX:
+        # What is sent is complete: the kernel need not wait for more.
+        wire.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     try:
         return {"socket": wire, "sockname": wire.getsockname(), "peername": wire.getpeername()}
     except OSError:

@@ -38,17 +38,18 @@ class TlsTransport(Handshake):
         "_behind", "_decrypt", "_encrypt", "_has_part", "_shaken",
     )  # fmt: skip
 
-    def __init__(
+    def __init__(  # noqa: PLR0913  # what a connection is made of
         self,
         loop: asyncio.AbstractEventLoop,
-        wire: socket.socket,
+        wire: socket.SocketType,
         context: ssl.SSLContext,
         shaken: "Callable[[TlsTransport, Exception | None], None]",
         *,
         server_name: str | None = None,
+        known: dict[str, object] | None = None,
     ) -> None:
         """`server_name`: whom the server's certificate must name, for the client's side; None for the server's."""
-        super().__init__(loop, wire, context, server_name)
+        super().__init__(loop, wire, context, server_name, known)
         # `SSLObject.read` and `write` are Python code that calls these; where a later Python has no such attribute, they serve.
         engine = getattr(self._session, "_sslobj", self._session)
         self._decrypt: Callable[[int], bytes] = engine.read

@@ -27,7 +27,10 @@ REQUESTS = [
     ),
     b"DELETE /x HTTP/1.1\r\nX-Empty:\r\nHost: a\r\nX-A: 1\r\nX-A: 2\r\nRemote-User: root\r\nX-B: \xff\t~",
     b"PUT /x HTTP/1.1\r\nHost: a\r\nConnection: Keep-Alive\r\nConnection: keep-alive\r\nContent-Length: 0",
+    b"GET /c HTTP/1.1\r\nHost: a\r\nUser-Agent: once\r\nConnection: close\r\nAccept: */*",
 ]
+# A field called `Close` would end here: with that option its shape is read carefully each time.
+NAMED_CLOSE = b"GET /c HTTP/1.1\r\nHost: a\r\nConnection: keep-alive\r\nClose: yes\r\nAccept: */*"
 ANSWERS = [
     b"HTTP/1.1 200 OK",
     (
@@ -50,7 +53,7 @@ PIECES = [
 def learnt_requests(reported):
     """A reader that has a pattern for each of the usual heads."""
     reader = RequestReader(RequestNames(), HeadLimits(), reported=reported)
-    for head in REQUESTS:
+    for head in (*REQUESTS, NAMED_CLOSE):
         for _ in range(_OFTEN):
             assert isinstance(reader.read(head), RequestHead), head
     return reader
@@ -120,11 +123,25 @@ def test_the_usual_heads_are_read_by_patterns(reported):
     taken = [by_pattern(READERS[reported], head) for head in REQUESTS]
 
     # Where reports count, heads with some are read carefully.
-    assert taken == [True, True, not reported, True, True]
+    assert taken == [True, True, not reported, True, True, True]
+    assert by_pattern(READERS[reported], NAMED_CLOSE)
     assert all(by_pattern(ANSWER_READER, head) for head in ANSWERS)
 
 
-@given(mutated(REQUESTS), st.booleans())
+@pytest.mark.parametrize("reported", [True, False])
+@pytest.mark.parametrize("option", [b"close", b"Close", b"CLOSE", b" close ", b"close, x", b"closed"])
+def test_the_wish_to_close_is_read_the_same_way(option, reported):
+    """In every spelling; and a field of that name never passes beside it."""
+    for head in (REQUESTS[-1].replace(b" close", option), NAMED_CLOSE.replace(b" keep-alive", option)):
+        fresh = RequestReader(RequestNames(), HeadLimits(), reported=reported).read(head)
+        read = READERS[reported].read(head)
+
+        assert facts(read, reported=reported) == facts(fresh, reported=reported)
+        assert read.close is (b"closed" not in head)
+        assert not read.close or b"Close: yes" not in read.passed
+
+
+@given(mutated([*REQUESTS, NAMED_CLOSE]), st.booleans())
 def test_a_request_is_read_the_same_way(head, reported):
     """Every attribute, or the same refusal; and a second time, too."""
     fresh = RequestReader(RequestNames(), HeadLimits(), reported=reported).read(head)
@@ -250,7 +267,7 @@ def test_what_matches_moves_to_the_front():
     """One place with every match, and every pattern stays."""
     reader = learnt_requests(reported=False)
     before = list(reader._usual)
-    last = next(head for head in REQUESTS if before[-1].match(head + b"\r\n\r\n"))
+    last = next(head for head in (*REQUESTS, NAMED_CLOSE) if before[-1].match(head + b"\r\n\r\n"))
     for _ in range(len(before)):
         reader.read(last)
 
