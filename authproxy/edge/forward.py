@@ -13,10 +13,13 @@ from authproxy.core.decision import Allow
 from authproxy.core.names import fold
 from authproxy.core.token import WITHIN
 from authproxy.edge.facts import Facts
-from authproxy.http1.lines import joined
+from authproxy.http1.lines import CRLF, joined
 from authproxy.http1.request import RequestHead
 from authproxy.runtime import HeaderRules, IdentityValue, Rewrite, Route
 
+_ORIGIN: Final = frozenset(
+    {b"X_FORWARDED_FOR", b"X_REAL_IP", b"X_FORWARDED_PROTO", b"X_FORWARDED_PORT", b"FORWARDED", b"X_FORWARDED_HOST"}
+)
 # What may stand behind a whole segment.
 _BOUNDARIES: Final = frozenset({b"/", b"?", b""})
 _tokens: Final = re.compile(WITHIN).finditer
@@ -55,7 +58,8 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
         head.method, b" ", target, b" HTTP/1.1\r\nHost: ", route.upstream_host or head.host,
         head.passed if rules is None else without(rules, head.lines), b"\r\n",
         _credentials(facts, route),
-        facts.origin.lines(head.host), b"X-Request-Id: ", facts.request_id, b"\r\n", identity,
+        facts.origin.lines(head.host) if rules is None else _origin_lines(rules, facts.origin.lines(head.host)),
+        b"X-Request-Id: ", facts.request_id, b"\r\n", identity,
         b"" if rules is None else rules.set_lines,
         _framing(route, head), b"\r\n",
     ))  # fmt: skip
@@ -111,6 +115,13 @@ def _identity_value(what: IdentityValue, allow: Allow, facts: Facts) -> bytes:
 def without(rules: HeaderRules, lines: Sequence[bytes]) -> bytes:
     """Return the lines without those that a route sets or removes, each with CRLF before it."""
     return joined(line for line in lines if fold(line.partition(b":")[0]) not in rules.dropped)
+
+
+def _origin_lines(rules: HeaderRules, told: bytes) -> bytes:
+    """Return what we tell of the request's origin, without the lines that a route sets or removes."""
+    if rules.dropped.isdisjoint(_ORIGIN):
+        return told
+    return b"".join(line + CRLF for line in told.split(CRLF)[:-1] if fold(line.partition(b":")[0]) not in rules.dropped)
 
 
 def carries_our_token(authorization: bytes, prefixes: tuple[bytes, ...]) -> bool:

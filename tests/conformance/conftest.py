@@ -98,6 +98,10 @@ def proxy(
             "request": {"X-Api-Key": "sesame", "X-Unwanted": None},
             "response": {"X-Frame-Options": "DENY", "X-Powered-By": None},
         }},
+        {**api, "path": "/told/", "headers": {"request": {
+            "X-Forwarded-For": f"192.0.2.9, {TRUSTED}", "X_Forwarded_Proto": "gopher", "forwarded": None, "X-Forwarded-Port": None,
+            "X-Forwarded-Prefix": "/told",
+        }}},
         {"path": "/", "host": "app.example.org", "zone": "api", "upstream": "up", "listeners": ["hosts"]},
         {"path": "/", "host": "*.wild.example.org", "zone": "api", "upstream": "up", "listeners": ["hosts"]},
     ]  # fmt: skip

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from tests.conformance.proxy import GOOD, request
-from tests.conformance.upstream import folded
+from tests.conformance.upstream import TRUSTED, folded
 
 pytestmark = pytest.mark.promise
 
@@ -168,6 +168,23 @@ def test_a_route_sets_and_removes_fields(wire, upstream):
     assert answer.one("X-Frame-Options") == b"DENY"
     assert answer.all("X-Powered-By") == []
     assert answer.one("X-Kept") == b"1"
+
+
+@pytest.mark.parametrize("source", ["", TRUSTED])
+def test_what_a_route_sets_or_removes_of_the_origin_is_not_told_twice(dial, upstream, source):
+    """Two fields of a name have two readings; the rest is told as everywhere, of a trusted peer's report, too."""
+    chain = "X-Forwarded-For: 203.0.113.1"
+    lines = [chain, "X-Forwarded-Proto: http", "Forwarded: for=203.0.113.1", "X-Forwarded-Prefix: /x"]
+    assert dial(source=source).ask(request("GET /told/ HTTP/1.1", *lines)).status == 200
+    seen = upstream.request()
+
+    told = {name: [value for _, value in seen.like(f"X-Forwarded-{name}")] for name in ("For", "Proto", "Prefix")}
+    assert told == {"For": [b"192.0.2.9, " + TRUSTED.encode()], "Proto": [b"gopher"], "Prefix": [b"/told"]}
+    assert seen.like("Forwarded") == seen.like("X-Forwarded-Port") == []
+    assert seen.one("X-Forwarded-Host") == b"proxy.test"
+    assert seen.one("X-Real-IP") == (b"203.0.113.1" if source else upstream.source.encode())
+    assert seen.one("X-Request-Id")
+    assert seen.one("X-Authproxy-User")
 
 
 @pytest.mark.parametrize("name", ["X_Api_Key", "x.api.key", "X_UNWANTED"])

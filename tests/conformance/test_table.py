@@ -83,7 +83,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "a_trusted_peers_odd_id_is_made_anew",
         "everything else": "end_to_end_fields_pass, fields_keep_their_order_and_spelling",
         "Host": "host_is_the_clients_or_the_upstreams",
-        "a route's own fields": "a_route_sets_and_removes_fields, a_field_that_a_route_sets_has_no_second_spelling",
+        "a route's own fields": "a_route_sets_and_removes_fields, "
+        "what_a_route_sets_or_removes_of_the_origin_is_not_told_twice, a_field_that_a_route_sets_has_no_second_spelling",
     },
     "4. The answer": {
         "a head within 64 KiB": "status_and_fields_pass, the_upstreams_reason_phrase_is_not_passed_on, "

@@ -436,6 +436,8 @@ NEUTRAL = "a host has no scheme and no path, as in app.example.org"
         ("path: /, headers: {request: {Host: a}}", "headers.request.Host: this header is the proxy's own business: the upstream's `host` decides"),
         ("path: /, headers: {request: {transfer_encoding: a}}", "headers.request.transfer_encoding: this header is the proxy's own business"),
         ("path: /, headers: {response: {Connection: a}}", "headers.response.Connection: this header is the proxy's own business"),
+        ("path: /, headers: {request: {X-Request-Id: a}}", "headers.request.X-Request-Id: this header carries the number in the access log: it is always the proxy's own"),
+        ("path: /, headers: {response: {x_request_id: null}}", "headers.response.x_request_id: this header carries the number in the access log: it is always the proxy's own"),
         ("path: /, headers: {request: {x-authproxy-user: a}}", "headers.request.x-authproxy-user: this header tells who the caller is: see identity.headers"),
         ("path: /, headers: {request: {X-A: b, x-a: c}}", "headers.request.x-a: is the same header as X-A: keep one"),
         ("path: /, headers: {request: {X-A: 5}}", "headers.request.X-A: must be text: put it in quotes"),

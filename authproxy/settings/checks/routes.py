@@ -77,6 +77,9 @@ def _headers(path: Path, headers: Mapping[str, HeaderValue], reserved: frozenset
         if is_framing(name):
             cure = ": the upstream's `host` decides" if fold(name) == b"HOST" else ""
             yield Finding((*path, name), f"this header is the proxy's own business{cure}", key=True)
+        if fold(name) == b"X_REQUEST_ID":
+            text = "this header carries the number in the access log: it is always the proxy's own"
+            yield Finding((*path, name), text, key=True)
         if fold(name) in reserved or fold(name).startswith(b"X_AUTHPROXY_"):
             yield Finding((*path, name), "this header tells who the caller is: see identity.headers", key=True)
         first = seen.setdefault(fold(name), name)
