@@ -2,10 +2,14 @@
 
 A store is asked once a second whether anybody needs it or not, so that `/readyz` tells the truth at night too, and so that
 a store that was away is found to be back without a request that must wait for it.
+
+The wall clock, by which sessions end, may be set back: what had ended before is then removed, and not brought back to life.
+Why sessions are not judged by the latest time that was ever seen: a clock that was once a day ahead would keep people out,
+or let sessions last, for a day.
 """
 
 import asyncio
-from datetime import datetime
+from datetime import UTC, datetime, timedelta
 from typing import Final
 
 from authproxy import events
@@ -22,6 +26,8 @@ _NOBODY: Final = bytes(32)
 # One answer that is late is none that fails.
 _FAILURES: Final = 2
 _LOOKS_PER_PRUNING: Final = 60
+# Between two looks: less is no jump, but a process that had to wait.
+_JUMP: Final = timedelta(minutes=1)
 
 
 class Lookout:
@@ -31,9 +37,17 @@ class Lookout:
         self._status: Final = status
         self._failures: dict[str, int] = {}
         self._looks = 0
+        self._seen = datetime.min.replace(tzinfo=UTC)
+        """What the clock said at the last look."""
 
     async def look(self, prepared: Prepared, now: datetime) -> None:
-        """Look at every store; called once a second."""
+        """Look at the clock and at every store; called once a second."""
+        seen, self._seen = self._seen, now
+        if self._looks and abs(now - seen) >= _JUMP:
+            self._status.clock_jumps += 1
+            _LOG.warning(events.CLOCK_JUMPED, seconds=round((now - seen).total_seconds()))
+        if now < seen:
+            await prune(prepared.sessions, milliseconds(seen))
         used = {zone.sessions for zone in prepared.loaded.settings.zones.values() if "session" in zone.counts}
         stores = {name: opened for name, opened in prepared.sessions.items() if name in used and opened.is_outside}
         self._failures = {name: count for name, count in self._failures.items() if name in stores}

@@ -126,6 +126,9 @@ class ProxyCollector(Collector):
         )
         add_counts(crashes, (), self._source.stats.crashes)
         yield crashes
+        yield CounterMetricFamily(
+            events.METRIC_CLOCK_JUMPS, "How often the wall clock was set by a minute or more.", value=status.clock_jumps
+        )
         build = GaugeMetricFamily(events.METRIC_BUILD, "What runs.", labels=["version", "python"])
         build.add_metric(_BUILD, 1)
         yield build

@@ -46,6 +46,9 @@ class Status:
     unsafe: tuple[str, ...] = ()
     """The unsafe wishes that the configuration makes."""
 
+    clock_jumps: int = 0
+    """How often the wall clock was set by a minute or more, either way."""
+
     away: dict[str, str] = field(default_factory=dict)
     """Why a session store cannot be asked, by its name: who needs it is told 503."""
 

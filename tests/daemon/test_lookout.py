@@ -1,7 +1,7 @@
 """Stores are looked at, and pruned, whether anybody asks them or not."""
 
 from dataclasses import replace
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from structlog.testing import capture_logs
@@ -110,3 +110,32 @@ async def test_once_a_minute_what_has_ended_goes(prepared, store, status):
     await lookout.look(prepared, MOMENT)
 
     assert await store.sessions_of("web", None) == ()
+
+
+async def test_a_clock_that_is_set_back_brings_no_session_back(prepared, store, status):
+    """What had ended by the later time goes at the next look; the others stay."""
+    lookout, hour = Lookout(status), timedelta(hours=1)
+    later = NOW + 3_600_000
+    await store.put(session(1)._replace(idle_ends=later), 10)
+    await store.put(session(2)._replace(idle_ends=later + 1), 10)
+    await lookout.look(prepared, MOMENT)
+    await lookout.look(prepared, MOMENT + hour)
+    assert len(await store.sessions_of("web", None)) == 2
+
+    await lookout.look(prepared, MOMENT)
+    assert [one.key for one in await store.sessions_of("web", None)] == [session(2).key]
+    await lookout.look(prepared, MOMENT - timedelta(seconds=1))
+    assert len(await store.sessions_of("web", None)) == 1
+
+
+@pytest.mark.parametrize(("seconds", "jumps"), [(59, 0), (60, 1), (-59, 0), (-60, 1), (86_400, 1), (-86_400, 1)])
+async def test_a_jump_of_a_minute_is_told_and_counted(prepared, status, seconds, jumps):
+    """Either way, once; the first look has nothing to compare with."""
+    lookout = Lookout(status)
+    with capture_logs() as logs:
+        await lookout.look(prepared, MOMENT)
+        for _ in range(3):
+            await lookout.look(prepared, MOMENT + timedelta(seconds=seconds))
+
+    assert [(one["event"], one["seconds"]) for one in logs] == [("clock.jumped", seconds)] * jumps
+    assert status.clock_jumps == jumps
