@@ -17,7 +17,7 @@ import click
 
 from authproxy.cli.asking import documents, expand
 from authproxy.cli.common import config_option, json_option
-from authproxy.errors import ConfigError, DependencyError
+from authproxy.errors import ConfigError, DependencyError, why
 
 READY = 200
 # A status line that has not ended after this much is not HTTP.
@@ -111,8 +111,10 @@ def ask(address: Address, timeout: float) -> int:
                 if not part:
                     break
                 answer += part
+    except (FileNotFoundError, ConnectionRefusedError) as error:
+        raise DependencyError(f"{address.text}: nobody listens there (is authproxy running?)") from error
     except OSError as error:
-        raise DependencyError(f"{address.text}: {error.strerror or error}") from error
+        raise DependencyError(f"{address.text}: {why(error)}") from error
     status = _STATUS_LINE.match(answer)
     if status is None:
         raise DependencyError(f"{address.text}: no HTTP answer")

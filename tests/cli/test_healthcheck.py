@@ -138,6 +138,7 @@ def test_nobody_there_is_unreachable(run_authproxy, tmp_path, kind):
 
     assert (done.returncode, done.stdout) == (69, "")
     assert done.stderr.startswith("authproxy: ")
+    assert done.stderr.endswith(": nobody listens there (is authproxy running?)\n")
     assert done.stderr.count("\n") == 1
 
 
