@@ -78,8 +78,8 @@ class BoundedSessions(SessionStore):
         known = self.peek(key)
         if known is not UNREAD:
             return known
-        before = self._endings
-        return self._note(key, await self._ask(lambda: self._inner.get(key)), before)
+        asked = self._clock(), self._endings
+        return self._note(key, await self._ask(lambda: self._inner.get(key)), *asked)
 
     @override
     async def put(self, session: Session, per_user: int) -> int:
@@ -92,8 +92,8 @@ class BoundedSessions(SessionStore):
     @override
     async def touch(self, key: bytes, idle_ends: int) -> Session | None:
         """Refresh it, unless it has been ended meanwhile."""
-        before = self._endings
-        return self._note(key, await self._ask(lambda: self._inner.touch(key, idle_ends)), before)
+        asked = self._clock(), self._endings
+        return self._note(key, await self._ask(lambda: self._inner.touch(key, idle_ends)), *asked)
 
     @override
     async def delete(self, key: bytes) -> bool:
@@ -155,7 +155,7 @@ class BoundedSessions(SessionStore):
             self._waiting -= 1
             self._stats.duration.add(self._clock() - begun)
 
-    def _note(self, key: bytes, session: Session | None, before: int) -> Session | None:
+    def _note(self, key: bytes, session: Session | None, asked: float, before: int) -> Session | None:
         self._kept.pop(key, None)
         if session is None:
             return None
@@ -165,7 +165,8 @@ class BoundedSessions(SessionStore):
         if before == self._endings:
             if len(self._kept) >= self._bounds.size:
                 del self._kept[next(iter(self._kept))]
-            self._kept[key] = self._clock() + self._bounds.keep.total_seconds(), session
+            # From the question on: what ended while the answer was under way has ended.
+            self._kept[key] = asked + self._bounds.keep.total_seconds(), session
         return session
 
     def _forget(self, key: bytes) -> None:
