@@ -51,7 +51,7 @@ def answer_head(  # noqa: C901  # one field after the other
     extra = b"" if head.cookies is None else _cookies(facts, route, head.cookies)
     if route.response is not None:
         extra += route.response.set_lines
-    if facts.listener.hsts is not None and not head.hsts:
+    if facts.listener.hsts is not None and not head.hsts and not _decides_hsts(route):
         extra += facts.listener.hsts
     if facts.allow is not None and facts.allow.answer_lines:
         extra += b"".join(facts.allow.answer_lines)
@@ -62,6 +62,10 @@ def answer_head(  # noqa: C901  # one field after the other
     if close:
         extra += _CLOSE
     return b"%b%b\r\n%bX-Request-Id: %b\r\n\r\n" % (status, passed, extra, facts.request_id)
+
+
+def _decides_hsts(route: Route) -> bool:
+    return route.response is not None and b"STRICT_TRANSPORT_SECURITY" in route.response.dropped
 
 
 def _cookies(facts: Facts, route: Route, lines: list[bytes]) -> bytes:

@@ -81,7 +81,8 @@ def origin_behind(
     port = said.get(b"x-forwarded-port", [b""])[-1]
     host = said.get(b"x-forwarded-host", [b""])[-1]
     own = peer.address.encode()
-    history = b"".join(value + b", " for value in said.get(b"forwarded", []))
+    # A quote left open would take our own element into it, for whoever reads on.
+    history = b"".join(value + b", " for value in said.get(b"forwarded", []) if _is_closed(value))
     real = b"X-Real-IP: %b\r\n" % client.encode()
     rest = (
         b"X-Forwarded-For: %b\r\n%bX-Forwarded-Proto: %b\r\nX-Forwarded-Port: %b\r\n"
@@ -128,6 +129,11 @@ def _last_stranger(hops: list[bytes], peer: str, trusted: tuple[Network, ...]) -
         if not is_within(address, trusted):
             break
     return client, True
+
+
+def _is_closed(value: bytes) -> bool:
+    """Tell whether every quote in a Forwarded field is closed; one with a backslash is read in several ways."""
+    return value.count(b'"') % 2 == 0 and b"\\" not in value
 
 
 def _node(address: bytes) -> bytes:

@@ -76,15 +76,15 @@ class Watched(Carrier):
 
     @override
     def recheck(self) -> None:
-        """End a connection too whose client would not be let in now."""
+        """End a connection too whose client would not be let in now, or whose listener is gone."""
         runtime = self._services.current.runtime
         if runtime is not self._runtime:
             self._renew(runtime)
-        if not self._unwelcome_since:
-            super().recheck()
-        elif self._phase is HEAD:
+        if self._phase is HEAD and self._current is None:
             # Between two requests, or in the middle of a head that nobody will read.
             self.shut()
+        elif not self._unwelcome_since:
+            super().recheck()
         elif self.is_busy and self._services.monotonic() - self._unwelcome_since >= _LAST_WORDS:
             work = self._work
             if isinstance(work, Tunnel):

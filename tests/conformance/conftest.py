@@ -102,6 +102,10 @@ def proxy(
             "X-Forwarded-For": f"192.0.2.9, {TRUSTED}", "X_Forwarded_Proto": "gopher", "forwarded": None, "X-Forwarded-Port": None,
             "X-Forwarded-Prefix": "/told",
         }}},
+        {**api, "path": "/brief/", "host": "app.example.org", "listeners": ["hosts"],
+         "headers": {"response": {"Strict-Transport-Security": "max-age=60"}}},
+        {**api, "path": "/bare/", "host": "app.example.org", "listeners": ["hosts"],
+         "headers": {"response": {"strict-transport-security": None}}},
         {"path": "/", "host": "app.example.org", "zone": "api", "upstream": "up", "listeners": ["hosts"]},
         {"path": "/", "host": "*.wild.example.org", "zone": "api", "upstream": "up", "listeners": ["hosts"]},
     ]  # fmt: skip

@@ -273,6 +273,17 @@ def test_refusals_name_hsts_where_it_is_on(dial, upstream):
     assert dial().ask(request(auth=b"")).all("Strict-Transport-Security") == []
 
 
+@pytest.mark.parametrize("own", [b"", b"Strict-Transport-Security: max-age=1\r\n"])
+@pytest.mark.parametrize(("path", "said"), [("/brief/", [b"max-age=60"]), ("/bare/", [])])
+def test_a_route_decides_about_hsts_for_both(dial, upstream, own, path, said):
+    """What it sets stands once, and what it removes comes from nobody."""
+    upstream.answer(b"HTTP/1.1 200 OK\r\n" + own + b"Content-Length: 0\r\n\r\n")
+
+    raw = request(f"GET {path} HTTP/1.1").replace(b"proxy.test", b"app.example.org")
+    answer = dial("hosts").ask(raw)
+    assert (answer.status, answer.all("Strict-Transport-Security")) == (200, said)
+
+
 def test_good_in_one_request_is_nothing_in_the_next(wire, upstream):
     """Every request shows its own credential."""
     assert wire.ask(request(auth=GOOD)).status == 200

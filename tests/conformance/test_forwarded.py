@@ -97,6 +97,14 @@ def test_a_trusted_peers_nonsense_is_not_passed_on(dial, proxy, upstream, line):
     assert seen.one("X-Forwarded-Port") == b"%d" % proxy.ports["public"]
 
 
+@pytest.mark.parametrize("value", ['for="192.0.2.7', 'for=192.0.2.7;by="', '"', r'for="a\"b";x="c"', r'for="a\"'])
+def test_no_open_quote_takes_our_own_word_into_it(dial, upstream, value):
+    """A Forwarded of a trusted peer that has two readings is told anew; a good one beside it stays."""
+    lines = [f"Forwarded: {value}", 'Forwarded: for="192.0.2.8"']
+    assert dial(source=TRUSTED).ask(request("GET / HTTP/1.1", *lines)).status == 200
+    assert upstream.request().one("Forwarded").startswith(b'for="192.0.2.8", for=127.0.0.2;proto=https')
+
+
 @pytest.mark.parametrize(
     "line",
     [

@@ -77,6 +77,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "X-Forwarded-* and kin": "a_stranger_is_not_believed_about_addresses, "
         "a_trusted_peers_chain_is_read_from_right_to_left, a_trusted_peers_chain_is_extended, "
         "a_trusted_peer_is_believed_about_scheme_host_and_port, a_trusted_peers_nonsense_is_not_passed_on, "
+        "no_open_quote_takes_our_own_word_into_it, "
         "a_trusted_peer_may_speak_forwarded_alone, trust_in_addresses_is_no_trust_in_identity, "
         "networks_are_asked_about_the_client",
         "X-Request-Id": "every_request_has_an_id_of_its_own, a_strangers_id_is_not_taken, a_trusted_peers_id_is_taken, "
@@ -137,7 +138,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "bad tokens": "a_bad_token_is_called_invalid_and_nothing_more, all_refusals_of_a_credential_are_alike, "
         "zones_are_isolated, the_reason_stands_in_the_log_only, a_route_admits_groups, no_user_agent_opens_anything",
         "never in query, cookie or form": "a_token_elsewhere_is_never_read",
-        "own answers": "own_answers_say_so, refusals_name_hsts_where_it_is_on",
+        "own answers": "own_answers_say_so, refusals_name_hsts_where_it_is_on, a_route_decides_about_hsts_for_both",
     },
     "Own pages": {
         "health": "health_is_answered_here, health_is_logged_under_the_id_that_it_says, "

@@ -400,6 +400,21 @@ def test_a_connection_of_a_removed_listener_gets_nothing_more(house, free_port):
             other.ask("/", house.user)
 
 
+def test_an_idle_connection_of_a_removed_listener_ends(house, free_port):
+    """Cleanly and soon: its client need not find out by a request that is lost."""
+    second = free_port()
+    house.config["listeners"]["second"] = {"bind": f"127.0.0.1:{second}", "keystore": "main"}
+    running = house.start()
+    with house.client(port=second) as other, house.client() as kept:
+        assert other.ask("/", house.user).status == kept.ask("/", house.user).status == 200
+        del house.config["listeners"]["second"]
+        house.save()
+        running.reload()
+
+        assert other.sock.recv(1) == b""
+        assert kept.ask("/", house.user).status == 200
+
+
 def test_a_listener_may_be_renamed(house):
     """The address goes on under the new name without a gap."""
     running = house.start()
