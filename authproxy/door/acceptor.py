@@ -110,22 +110,23 @@ class Acceptor:
             self._receive(wire, address[0] if isinstance(address, tuple) else "", known)
 
     def _receive(self, wire: SocketType, address: str, known: dict[str, object]) -> None:
-        reason = self._caps.enter()
+        caps = self._caps
+        reason = caps.enter()
         if reason:
             self._refuse(wire, address, reason)
             return
         announced = bool(self.announcers) and is_within(address, self.announcers)
         if not announced:
-            reason = self._caps.enter_from(address)
+            reason = caps.enter_from(address)
             if reason:
-                self._caps.leave("")
+                caps.leave("")
                 self._refuse(wire, address, reason)
                 return
         arrival = Arrival(self, self._loop, wire, address, known, announced=announced)
         # Told now: once those who are too many have entered, there are too many for everybody who still shakes hands.
-        arrival.is_spare = self._caps.is_full
-        arrival.begun = monotonic()
-        self._caps.arrive(arrival, arrival.begun + self.handshake)
+        arrival.is_spare = caps.is_full
+        arrival.begun = begun = monotonic()
+        caps.arrive(arrival, begun + self.handshake)
         if self._sweeper is None:
             self._sweeper = self._loop.call_later(_SWEEP, self._sweep)
         arrival.begin()

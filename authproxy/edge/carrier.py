@@ -78,12 +78,13 @@ class Carrier(LateHandler):
 
         What counts for it now was asked for by the subclass.
         """
+        services = self._services
         self.line.made(cast("asyncio.Transport", transport))
-        self._peer = peer_of(transport)
-        self._origin = origin_of(self._peer, transport.get_extra_info("ssl_object"))
-        self._services.connections.add(self)
+        self._peer = peer = peer_of(transport)
+        self._origin = origin_of(peer, None if peer.certificate is None else transport.get_extra_info("ssl_object"))
+        services.connections.add(self)
         listener = self._current
-        if listener is None or self._services.current.draining:
+        if listener is None or services.current.draining:
             self.shut()
             return
         self.line.set_deadline(listener.times.head)

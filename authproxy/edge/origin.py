@@ -13,6 +13,12 @@ _HOST_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 _MAX_CHAIN: Final = 20
 
 
+_UNKNOWN: Final = b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\nForwarded: for=unknown;proto=https"
+_KNOWN: Final = (
+    b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\n"
+    b"Forwarded: for=%b;proto=https"
+)
+
 UNKNOWN: Final = "unknown"
 """Where the client is cannot be said for certain; lies in no network that `allow` could name."""
 
@@ -53,14 +59,8 @@ def origin_of(peer: Peer, session: object = None) -> Origin:
     """Return the origin of a peer that is believed about nothing but its own address, and what its TLS `session` proves."""
     address = peer.address.encode()
     # A Unix socket's other end has no address to speak of.
-    known = b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\n" % (address, address) if address else b""
-    return Origin(
-        peer.address,
-        known
-        + b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\nForwarded: for=%b;proto=https"
-        % (peer.local_port, _node(address)),
-        shown=None if peer.certificate is None else Shown(peer.certificate, session),
-    )
+    rest = _KNOWN % (address, address, peer.local_port, _node(address)) if address else _UNKNOWN % peer.local_port
+    return Origin(peer.address, rest, shown=None if peer.certificate is None else Shown(peer.certificate, session))
 
 
 def origin_behind(

@@ -7,7 +7,6 @@ minutes for, and no transport sees what became of them.
 """
 
 import asyncio
-import sys
 from itertools import count
 from typing import Final
 
@@ -55,7 +54,8 @@ class Watched(Carrier):
     @override
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin to count."""
-        now = self._services.monotonic()
+        services = self._services
+        now = services.monotonic()
         self._looked = self._next_look = self._taken_at = now
         self._watched: Facts | None = None
         """The request whose body is watched."""
@@ -65,13 +65,16 @@ class Watched(Carrier):
         """What the client had taken at the last look; -1: it owed nothing then."""
         self._unwelcome_since = 0.0
         """When a reload shut the client out; 0: it has not."""
-        listener = self._listener()
-        self.requests_left = sys.maxsize
-        """How many requests may still come; after the last one the connection is closed."""
-        self._ends = now
-        if listener is not None:
+        # As `_renew`, which need not judge a client again whom the door has just let in.
+        self._runtime = runtime = services.current.runtime
+        self._current = listener = runtime.listeners.get(self._listener_name)
+        if listener is None:
+            self.requests_left = 0
+            """How many requests may still come; after the last one the connection is closed."""
+            self._ends = now
+        else:
             self.requests_left = listener.requests
-            self._ends += listener.times.connection_life * (1 + _JITTER * (next(_NUMBERS) * _GOLDEN % 1))
+            self._ends = now + listener.times.connection_life * (1 + _JITTER * (next(_NUMBERS) * _GOLDEN % 1))
         super().connection_made(transport)
 
     @override

@@ -7,7 +7,7 @@ from typing import Final
 
 from typing_extensions import override
 
-from authproxy.wire.sending import NOT_NOW, ROOM, Sender, refuse_early
+from authproxy.wire.sending import NOT_NOW, NOTHING, ROOM, Sender, refuse_early
 
 # Read by every connection in turn: what was read is copied out before the next one reads.
 BUFFER: Final = bytearray(ROOM)
@@ -218,7 +218,7 @@ class SocketTransport(Sender):
         self._is_gone = self._is_closing = self._is_ending = True
         self._poller.forget(self._fd)
         self._written = []
-        self._unsent = memoryview(b"")
+        self._unsent = NOTHING
         self._loop.call_soon(self._lose, error)
 
     def _lose(self, error: Exception | None) -> None:

@@ -21,6 +21,7 @@ ROOM: Final = 64 * 1024
 _LEAST_ROOM: Final = 2 * 1024
 # Seconds within which what is read in one turn is to be handled: the others wait so long.
 _TURN: Final = 0.002
+NOTHING: Final = memoryview(b"")
 NOT_NOW: Final = (BlockingIOError, InterruptedError)
 
 
@@ -81,7 +82,7 @@ class Sender(asyncio.Transport):
         self._written: list[Bytes] = []
         self._take: Callable[[], bytes] = self._join
         """Returns all that is to be sent; it is no longer kept then."""
-        self._unsent = memoryview(b"")
+        self._unsent = NOTHING
         """What the kernel did not take; while there is any, nothing else is sent."""
         self._is_queued = False
         self._is_paused = False
@@ -210,7 +211,7 @@ class Sender(asyncio.Transport):
         self._failure = error
         # All that is still written is taken, and goes nowhere.
         self._send = len
-        self._unsent = memoryview(b"")
+        self._unsent = NOTHING
         self._poller.remove_writer(self._fd)
 
     def _adapt(self, took: float) -> None:
