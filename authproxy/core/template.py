@@ -25,6 +25,11 @@ _bare_gap: Final = re.compile(r"=\s*\{\{").search
 # What would load, or run, something from elsewhere; or send what a person types there.
 _BARRED: Final = frozenset({"base", "embed", "frame", "iframe", "object"})
 _LOADING: Final = frozenset({"src", "srcset", "data", "poster", "background"})
+# Elements whose `href` is no link to follow, but something to load.
+_LOADED: Final = frozenset({"link", "use", "image", "feimage"})
+_HREFS: Final = frozenset({"href", "xlink:href"})
+# What a stylesheet would load; a reference into the page itself (`#...`) loads nothing.
+_fetched: Final = re.compile(r"@import|url\(\s*+[\"']?+\s*+(?!data:|#)", re.IGNORECASE).search
 
 
 class TemplateError(AuthproxyError):
@@ -113,6 +118,8 @@ class _Reader(HTMLParser):
             raise self._wrong(f"<{tag}> has no place in this page")
         for name, value in attrs:
             self._check_attribute(tag, name, (value or "").strip())
+        if tag == "link" and "stylesheet" in (dict(attrs).get("rel") or "").lower():
+            raise self._wrong("a stylesheet is blocked but in <style>, by whose hash it is allowed")
         if tag in self._hashes:
             self._inside, self._held = tag, ""
 
@@ -130,6 +137,10 @@ class _Reader(HTMLParser):
             if sign in content.lower():
                 # Where such an element ends is read differently by different readers.
                 raise self._wrong(f"<{tag}> holds {sign}")
+        if tag == "style" and (fetched := _fetched(content)) is not None:
+            raise self._wrong(
+                f"<style> holds {fetched[0]!r}: this page loads nothing: write it inline, images as data:"
+            )
         gap = _gap.search(content)
         if gap is not None:
             raise self._wrong(f"{gap[0]} stands inside <{tag}>, where nothing is escaped")
@@ -141,8 +152,10 @@ class _Reader(HTMLParser):
             raise self._wrong(
                 f"the attribute {name} is blocked: write it in <{'style' if name == 'style' else 'script'}>"
             )
-        loads = name in _LOADING or (tag == "link" and name == "href")
-        if loads and not value.startswith("data:"):
+        if name in _HREFS and re.sub(r"[\0-\x20]", "", value).lower().startswith("javascript:"):
+            raise self._wrong(f"{name}={value[:80]!r} is blocked: write it in <script>")
+        is_loaded = tag in _LOADED and name in _HREFS
+        if (name in _LOADING or is_loaded) and not value.startswith(("data:", "#") if is_loaded else "data:"):
             raise self._wrong(f"{name}={value[:80]!r}: this page loads nothing: write it inline, images as data:")
         if name in {"action", "formaction"} and (value.startswith("//") or value[:1] not in {"/", "{"}):
             raise self._wrong(f"{name}={value[:80]!r}: a form of this page is sent to this origin, by an absolute path")

@@ -117,6 +117,15 @@ def test_a_page_without_style_and_script_allows_none():
         ("<video poster=/x.png>", 1, "poster='/x.png'"),
         ("<td background=/x.png>", 1, "background='/x.png'"),
         ("<p data=/x.png>", 1, "data='/x.png'"),
+        ("<img src=#x>", 1, "src='#x'"),
+        ("<svg><use href='/x.svg#a'/></svg>", 1, "href='/x.svg#a'"),
+        ("<svg><image xlink:href='//a.example/x.png'/></svg>", 1, "xlink:href='//a.example/x.png'"),
+        ("<link href='data:text/css,a{}' rel='Stylesheet'>", 1, "a stylesheet is blocked but in <style>"),
+        ("<a href='javascript:x()'>", 1, "is blocked: write it in <script>"),
+        ("<a href=' java\nscript:x()'>", 1, "is blocked: write it in <script>"),
+        ("\n<style>a{} @IMPORT '/x.css';</style>", 2, "<style> holds '@IMPORT'"),
+        ("<style>a{background:url(/x.png)}</style>", 1, "<style> holds 'url('"),
+        ("<style>a{background:URL( 'https://a.example/x.png')}</style>", 1, "this page loads nothing"),
         ("<iframe srcdoc=x>", 1, "<iframe> has no place in this page"),
         ("<embed>", 1, "<embed> has no place"),
         ("<frame>", 1, "<frame> has no place"),
@@ -140,6 +149,7 @@ def test_what_could_not_be_served_safely_is_refused(text, line, problem):
     "text",
     [
         "<img src='data:image/png;base64,AAAA'>", "<link rel=icon href='data:,'>", "<a href='https://a.example/help'>x</a>",
+        "<style>a{background:url( 'data:image/png;base64,AAAA')} b{fill:url(#a)}</style>", "<svg><use href='#a'/></svg>",
         "<form action='/auth/login'>", "<form action='{{name}}'>", "<p>a {x} {{name}} }}</p>", "<!-- on purpose -->",
     ],
 )  # fmt: skip
