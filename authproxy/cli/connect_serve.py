@@ -16,8 +16,9 @@ import uvloop
 from authproxy.cli.connect_wishes import Wishes
 from authproxy.cli.port_file import PortFile
 from authproxy.core.place import Place
-from authproxy.daemon.process import fill_standard_descriptors, harden, raise_descriptor_limit
+from authproxy.daemon.process import harden, raise_descriptor_limit
 from authproxy.daemon.tasks import Tasks
+from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
 from authproxy.errors import AuthproxyError, DependencyError
 from authproxy.settings.addresses import Tcp
@@ -36,17 +37,16 @@ def run(remote: Remote, bind: Place, place: PortFile | None, wishes: Wishes) -> 
     Raises:
         AuthproxyError: the remote does not let us in, or the address cannot be had; DependencyError when it cannot be reached.
     """
-    fill_standard_descriptors()
     harden()
     most = max(1, (raise_descriptor_limit() - _SPARE) // 2)
     listening = listen(bind)
+    known = identity(Path(bind.unix)) if bind.unix else None
     try:
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(_serve(remote, listening, place, most, wishes))
     finally:
         if bind.unix:
-            # Ours: nobody else can have bound the path since.
-            Path(bind.unix).unlink(missing_ok=True)
+            remove_unix(Path(bind.unix), known)
 
 
 async def _serve(remote: Remote, listening: socket.socket, place: PortFile | None, most: int, wishes: Wishes) -> None:

@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable, Mapping
+from pathlib import Path
 
 from authproxy import events
 from authproxy.core.place import Place
@@ -14,6 +15,7 @@ from authproxy.daemon.tunnels import tunnels
 from authproxy.door.acceptor import Acceptor, Factory
 from authproxy.door.caps import TOO_MANY, TOO_MANY_OF_SOURCE, Caps
 from authproxy.door.contexts import Contexts
+from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
 from authproxy.edge.server import EdgeServer, OwnPage
 from authproxy.edge.services import Services
@@ -52,6 +54,8 @@ class Doors:
         self._modes: dict[str, str] = {}
         """What kind of connections each makes."""
         self._sockets: dict[tuple[str, Place], socket.socket] = {}
+        self._files: dict[Place, tuple[int, int] | None] = {}
+        """The Unix sockets that were made here, and what tells each from one that comes in its place."""
         self._next_line = 0.0
         self.caps = Caps()
         """Of all listeners together."""
@@ -74,15 +78,28 @@ class Doors:
                     # The address moved to a listener of another name: the same socket goes on there.
                     opened[key] = next(wire for (_, bind), wire in self._sockets.items() if bind == key[1]).dup()
                 else:
-                    opened[key] = listen(key[1])
+                    opened[key] = self._listen(key[1])
 
         try:
             gather(loaded, "listeners", loaded.settings.listeners, open_all)
         except BaseException:
-            for wire in opened.values():
+            for (_, bind), wire in opened.items():
                 wire.close()
+                if bind not in held:
+                    self._forget(bind)
             raise
         return opened
+
+    def _listen(self, bind: Place) -> socket.socket:
+        wire = listen(bind)
+        if bind.unix:
+            self._files[bind] = identity(Path(bind.unix))
+        return wire
+
+    def _forget(self, bind: Place) -> None:
+        """Remove a Unix socket that was made here and that nobody accepts on any more."""
+        if bind in self._files:
+            remove_unix(Path(bind.unix), self._files.pop(bind))
 
     def apply(
         self, loaded: Loaded, contexts: Mapping[str, Contexts], opened: Mapping[tuple[str, Place], socket.socket]
@@ -109,6 +126,8 @@ class Doors:
         wanted = {(name, bind_of(address)) for name, listener in listeners.items() for address in listener.bind}
         for key in [key for key in self._sockets if key not in wanted]:
             self._acceptors[key[0]].remove(self._sockets.pop(key))
+            if key[1] not in {bind for _, bind in self._sockets}:
+                self._forget(key[1])
             _LOG.info(events.LISTENER_CLOSED, listener=key[0], bind=str(key[1]))
 
     def _limit(self, loaded: Loaded) -> None:
@@ -127,6 +146,8 @@ class Doors:
         for acceptor in self._acceptors.values():
             acceptor.close()
         self._sockets.clear()
+        for bind in list(self._files):
+            self._forget(bind)
 
     def _move(self, name: str, acceptor: Acceptor) -> None:
         """Let this acceptor take over the sockets of a listener whose mode has changed, or that is new."""

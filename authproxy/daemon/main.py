@@ -16,7 +16,7 @@ from authproxy.daemon.control import Control
 from authproxy.daemon.herald import Herald
 from authproxy.daemon.notify import ServiceManager
 from authproxy.daemon.ops import Ops
-from authproxy.daemon.process import check_aiohttp, fill_standard_descriptors, harden, raise_descriptor_limit
+from authproxy.daemon.process import check_aiohttp, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
 from authproxy.daemon.reloader import Reloader
 from authproxy.daemon.watch import Watch
@@ -31,7 +31,6 @@ def run(load: Callable[[], Loaded], ready: Ready | None = None) -> None:
     Raises:
         ConfigError: the start failed; nothing listens.
     """
-    fill_standard_descriptors()
     check_aiohttp()
     harden()
     raise_descriptor_limit()

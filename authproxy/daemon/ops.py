@@ -4,6 +4,7 @@ import asyncio
 import json
 import socket
 from datetime import datetime
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from aiohttp import web
@@ -20,6 +21,7 @@ from authproxy.daemon.exposition import CONTENT_TYPE, exposition
 from authproxy.daemon.material import demand_of
 from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.gate import judge_peer
+from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
 from authproxy.errors import ConfigError, MaterialError
 from authproxy.settings.service import Ops as OpsSettings
@@ -43,6 +45,8 @@ class Ops:
         self._at: object = None
         self._bind: object = None
         self._listening: socket.socket | None = None
+        self._file: tuple[Path, tuple[int, int] | None] | None = None
+        """The Unix socket on which it listens, and what tells it from one that comes in its place."""
         self._collector = ProxyCollector(proxy)
         self._process = CollectorRegistry()
         ProcessCollector(registry=self._process)
@@ -67,9 +71,9 @@ class Ops:
         if wanted == self._at:
             return
         settings = self._proxy.prepared.loaded.settings.ops
-        old = self._runner
+        old, file = self._runner, self._file
         if settings is None:
-            self._runner = self._listening = None
+            self._runner = self._listening = self._file = None
         else:
             try:
                 await self._open(settings)
@@ -81,6 +85,8 @@ class Ops:
             for site in list(old.sites):
                 await site.stop()
             self._proxy.tasks.spawn(_end_later(old))
+        if file is not None and file != self._file:
+            remove_unix(*file)
         self._at = wanted
 
     def _wanted(self) -> object:
@@ -98,13 +104,17 @@ class Ops:
         if self._runner is not None:
             await self._runner.cleanup()
             self._runner = self._listening = None
+        if self._file is not None:
+            remove_unix(*self._file)
 
     async def _open(self, settings: OpsSettings) -> None:
         if self._listening is not None and settings.bind == self._bind:
             # The very address cannot be had twice, and nobody who asks meanwhile is to be refused.
             listening = self._listening.dup()
         else:
-            listening = listen(bind_of(settings.bind))
+            bind = bind_of(settings.bind)
+            listening = listen(bind)
+            self._file = (Path(bind.unix), identity(Path(bind.unix))) if bind.unix else None
         application = web.Application(middlewares=[self._gate])
         application.add_routes([
             web.get("/livez", self._livez), web.get("/readyz", self._readyz),

@@ -20,19 +20,6 @@ def harden() -> None:
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0)
 
 
-def fill_standard_descriptors() -> None:
-    """Open /dev/null in the place of a closed standard input, output or error.
-
-    Else the next socket or file would get that number, and what is printed would be written into it.
-    """
-    for number in (0, 1, 2):
-        try:
-            os.fstat(number)
-        except OSError:
-            # The lowest free number is this one, since those below it are open by now.
-            os.open(os.devnull, os.O_RDWR)
-
-
 def raise_descriptor_limit() -> int:
     """Use all the descriptors that the system grants; return how many."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

@@ -199,3 +199,47 @@ def test_a_bad_row_does_not_stop_the_start(house):
     [line] = running.told("catalog.row_rejected")
     assert "tokens.yaml:" in line["error"]
     assert "hash" in line["error"]
+
+
+def test_a_unix_socket_goes_when_its_listener_goes(house, until):
+    """At a reload that takes it away, and at the end; what has come in its place is somebody else's."""
+    path = house.directory / "door.sock"
+    with_it = {**house.config["listeners"], "local": {"bind": f"unix:{path}"}}
+    without, house.config["listeners"] = house.config["listeners"], with_it
+    running = house.start()
+    assert path.is_socket()
+
+    house.config["listeners"] = without
+    house.save()
+    running.reload()
+    until(lambda: not path.exists(), what="the end of the socket")
+
+    house.config["listeners"] = with_it
+    house.save()
+    running.reload()
+    until(path.is_socket, what="the socket")
+    running.term()
+    assert running.wait(20) == 0
+    assert not path.exists()
+
+    running = house.start()
+    path.unlink()
+    path.write_bytes(b"precious")
+    running.term()
+    assert running.wait(20) == 0
+    assert path.read_bytes() == b"precious"
+
+
+def test_the_ops_socket_goes_when_it_is_not_asked_any_more(house, until):
+    """At a reload that moves it, and at the end."""
+    path = house.directory / "ops.sock"
+    running = house.start()
+    for bind, there in ((f"unix:{path}", True), (f"127.0.0.1:{house.ops_port}", False), (f"unix:{path}", True)):
+        house.config["ops"] = {"bind": bind}
+        house.save()
+        running.reload()
+        until(lambda there=there: path.is_socket() is there, what=f"ops at {bind}")
+    running.term()
+
+    assert running.wait(20) == 0
+    assert not path.exists()
