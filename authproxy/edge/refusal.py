@@ -48,6 +48,8 @@ class Refusal:
     """Whom the credential claimed to be, for the log only."""
     body: bytes | None = None
     """A page of the proxy's own, whose type is among `lines`; None: what the status says."""
+    login: str = ""
+    """Where people sign in, for a page that has asked by a script; empty where that would not help."""
 
     def plus(self, lines: bytes) -> "Refusal":
         """Return the same with further field lines."""
@@ -197,7 +199,7 @@ def refusal_bytes(  # noqa: PLR0913  # all that an answer depends on
         lines, body = pages.refused_page.lines, pages.refused(page, request_id.decode("ascii"))
         lines += b"Content-Length: %d\r\n" % len(body)
     else:
-        lines, body = _content(status, request_id.decode("ascii"))
+        lines, body = _content(status, request_id.decode("ascii"), refusal.login)
     return b"".join((
         status_line(status),
         b"\r\nDate: %b\r\n" % formatdate(usegmt=True).encode(),
@@ -213,12 +215,14 @@ def refusal_bytes(  # noqa: PLR0913  # all that an answer depends on
     ))  # fmt: skip
 
 
-def _content(status: int, request_id: str) -> tuple[bytes, bytes]:
+def _content(status: int, request_id: str, login: str) -> tuple[bytes, bytes]:
     """Return what a program gets: the lines about the body, and the body."""
     if status == HTTPStatus.NO_CONTENT:
         return b"", b""
     if status in _EMPTY:
         return b"Content-Length: 0\r\n", b""
     text = {"error": _NAMES[status], "message": _MESSAGES[status], "request_id": request_id}
+    if login:
+        text["login"] = login
     body = json.dumps(text).encode() + b"\n"
     return b"Content-Type: application/json\r\nContent-Length: %d\r\n" % len(body), body

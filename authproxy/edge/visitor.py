@@ -172,8 +172,10 @@ def refuse_visitor(means: SessionMeans, facts: Facts, deny: Deny, refusal: Refus
         lines += clear_line(means.cookie)
     head = facts.request
     if deny.presented or not is_navigation(head):
-        told = refusal.plus(lines)
-        return told if deny.presented or not is_submission(head) else _with_form(means, facts, deny, told)
+        if deny.presented:
+            return refusal.plus(lines)
+        told = replace(refusal.plus(lines), login=means.login.path)
+        return _with_form(means, facts, deny, told) if is_submission(head) else told
     location = login_location(means.login.path, head.target, means.login.own)
     return Refusal(
         status=302,

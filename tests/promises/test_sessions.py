@@ -202,12 +202,15 @@ def test_programs_get_a_401_and_tokens_outrank_cookies(house, running, browser):
     plain = browser.ask("/", Accept="application/json")
     assert plain.status == 401
     assert plain.headers["WWW-Authenticate"] == 'Bearer realm="api"'
+    assert json.loads(plain.text)["login"] == "/auth/login"
     assert browser.ask("/", "POST", b"", **PAGE).status == 401
-    assert browser.go("/", Sec_Fetch_Mode="cors").status == 401
+    assert json.loads(browser.go("/", Sec_Fetch_Mode="cors").text)["login"] == "/auth/login"
     browser.sign_in(house.user)
     assert browser.ask("/").status == 200
     assert browser.ask("/", Authorization=f"Bearer {house.user.token}").status == 200
-    assert browser.go("/", Authorization="Bearer nonsense").status == 401
+    wrong = browser.go("/", Authorization="Bearer nonsense")
+    assert wrong.status == 401
+    assert set(json.loads(wrong.text)) == {"error", "message", "request_id"}
 
 
 def test_two_cookies_are_no_session(house, running, browser):
