@@ -84,7 +84,11 @@ misused() {
 case ${1:-} in
   '')
     if [ ! -e "$finished" ]; then first_start; fi
+    # Containers of other users are given these folders, whatever umask they were cloned with; the files in them have modes
+    # of their own.
+    chmod go+rx $proxy
     for name in ${SERVICES:-}; do
+      chmod go+rx "/secrets/$name"
       case $name in
         redis) service redis 999:999 ;;    # the user of the image
         *) service "$name" 10002:10002 ;;

@@ -3,6 +3,7 @@
 import http.client
 import json
 import os
+import re
 import shutil
 import socket
 import ssl
@@ -19,6 +20,7 @@ from tests.deploy.box import DOCKER
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
 PATIENCE = 90
+CURE = re.compile(r"`(chmod -R go\+rX [a-z ]+)`")
 STRANGER = 1000
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
 
@@ -175,8 +177,16 @@ def composed(program: str, folder: Path, file: str) -> Iterator[Composed]:
 
 
 def copy_deploy(folder: Path) -> None:
-    """Make `folder` what a stranger has after a clone: theirs, and with no keys made yet."""
+    """Make `folder` what a stranger has after a clone: theirs, and with no keys made yet.
+
+    It was cloned with umask 077, and then what the README says of that was done; that does for any other umask too.
+    """
     shutil.copytree(DEPLOY, folder, ignore=_made)
+    for path in folder.rglob("*"):
+        path.chmod(path.stat().st_mode & 0o700)
+    cure = CURE.search((folder / "README.md").read_text())
+    assert cure is not None
+    subprocess.run(cure[1].split(), cwd=folder, check=True)
     if os.geteuid() == 0:
         for path in (folder, *folder.rglob("*")):
             os.chown(path, STRANGER, STRANGER)
