@@ -133,6 +133,17 @@ def test_cbc_and_static_keys_are_refused(suites, plain, root, shake):
         shake(plain, client)
 
 
+@pytest.mark.parametrize(
+    "first", ["ECDHE-ECDSA-CHACHA20-POLY1305", "ECDHE-ECDSA-AES128-GCM-SHA256", "ECDHE-ECDSA-AES256-GCM-SHA384"]
+)
+def test_the_client_chooses_among_the_suites(first, plain, root, shake):
+    """They are all good; it knows which its hardware is fast with."""
+    context = only(client_context(trust(root)), V12)
+    context.set_ciphers(f"{first}:ECDHE+AESGCM:ECDHE+CHACHA20")
+
+    assert shake(plain, context).client.cipher()[0] == first
+
+
 @pytest.mark.parametrize("which", ["server", "client"])
 def test_every_cipher_is_an_aead_with_forward_secrecy(which, plain, root):
     """Nothing else is on offer in either direction."""
