@@ -13,7 +13,7 @@ _HOST_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ01234
 _MAX_CHAIN: Final = 20
 
 
-_UNKNOWN: Final = b"X-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\nForwarded: for=unknown;proto=https"
+_UNKNOWN: Final = b"X-Forwarded-Proto: https\r\nForwarded: for=unknown;proto=https"
 _KNOWN: Final = (
     b"X-Forwarded-For: %b\r\nX-Real-IP: %b\r\nX-Forwarded-Proto: https\r\nX-Forwarded-Port: %d\r\n"
     b"Forwarded: for=%b;proto=https"
@@ -58,8 +58,8 @@ class Origin:
 def origin_of(peer: Peer, session: object = None) -> Origin:
     """Return the origin of a peer that is believed about nothing but its own address, and what its TLS `session` proves."""
     address = peer.address.encode()
-    # A Unix socket's other end has no address to speak of.
-    rest = _KNOWN % (address, address, peer.local_port, _node(address)) if address else _UNKNOWN % peer.local_port
+    # A Unix socket's other end has no address to speak of, and neither end has a port.
+    rest = _KNOWN % (address, address, peer.local_port, _node(address)) if address else _UNKNOWN
     return Origin(peer.address, rest, shown=None if peer.certificate is None else Shown(peer.certificate, session))
 
 

@@ -41,7 +41,8 @@ def send_refusal(
         refusal = refusal.plus(b"".join(facts.allow.answer_lines))
     line.send(refusal_bytes(refusal, head, facts.request_id, close=close, hsts=facts.listener.hsts, pages=pages))
     facts.user = refusal.user
-    event = events.REQUEST_REFUSED if refusal.status < _SERVER_ERROR else events.REQUEST_FAILED
+    is_refused = refusal.status < _SERVER_ERROR or refusal.status == HTTPStatus.NOT_IMPLEMENTED
+    event = events.REQUEST_REFUSED if is_refused else events.REQUEST_FAILED
     if refusal.status == HTTPStatus.PERMANENT_REDIRECT:
         event = events.REQUEST_REDIRECTED
     elif not refusal.reason:

@@ -66,6 +66,8 @@ _CLASSES: Final = {
     401: AnswerClass.UNAUTHENTICATED, 403: AnswerClass.FORBIDDEN,
     408: AnswerClass.LIMIT, 413: AnswerClass.LIMIT, 414: AnswerClass.LIMIT, 429: AnswerClass.LIMIT,
     431: AnswerClass.LIMIT, 502: AnswerClass.UPSTREAM, 504: AnswerClass.UPSTREAM,
+    # A coding that is not read: whoever sends it must send something else, and nothing here is out of order.
+    501: AnswerClass.BAD_REQUEST,
 }  # fmt: skip
 
 # One text a status, whatever the cause.

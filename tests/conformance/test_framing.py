@@ -61,13 +61,15 @@ def test_a_length_of_18_digits_is_no_reason_to_refuse(wire, upstream):
         ("chunked\x00", {400}), ("\u00a0chunked", {501}), ("chunked\t", {501}), ("\tchunked", {501}), ("chunked \t ", {501}),
     ],
 )  # fmt: skip
-def test_only_chunked_is_a_coding(wire, fence, value, statuses):
-    """Any other coding is 501, and the connection closes."""
+def test_only_chunked_is_a_coding(proxy, wire, fence, value, statuses):
+    """Any other coding is 501, and the connection closes; it is the client's doing, not a failure here."""
     answer = wire.ask(request("POST / HTTP/1.1", f"Transfer-Encoding: {value}", body=b"0\r\n\r\n"), "POST")
 
     assert answer.status in statuses
+    assert answer.kind == "bad-request"
     assert answer.one("Connection") == b"close"
     assert wire.rest() == b""
+    assert proxy.wait_access(answer.one("X-Request-Id"))["event"] == "request.refused"
     fence()
 
 

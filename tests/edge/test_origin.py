@@ -81,6 +81,14 @@ def test_an_ipv6_client_is_written_as_rfc_7239_says():
     assert b"X-Real-IP: 2001:db8::1\r\n" in lines
 
 
+def test_nothing_is_made_up_about_a_unix_socket():
+    """It has neither addresses nor ports: a port of 0 would stand in links that an upstream makes."""
+    lines = origin_of(Peer(address="", port=0, local_port=0)).lines(b"a")
+
+    told = b'X-Forwarded-Proto: https\r\nForwarded: for=unknown;proto=https;host="a"\r\nX-Forwarded-Host: a\r\n'
+    assert lines == told
+
+
 def test_lines_follow_the_host():
     """One connection may ask for several."""
     origin = origin_of(PEER)

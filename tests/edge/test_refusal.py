@@ -29,7 +29,7 @@ from authproxy.edge.refusal import (
 from tests.edge.made import head
 
 CLASSES = {
-    "unauthenticated": {401}, "forbidden": {403}, "bad-request": {400, 404, 405, 415, 417, 421}, "unavailable": {500, 501, 503},
+    "unauthenticated": {401}, "forbidden": {403}, "bad-request": {400, 404, 405, 415, 417, 421, 501}, "unavailable": {500, 503},
     "limit": {408, 413, 414, 429, 431}, "upstream": {502, 504}, "own-page": {204, 308},
 }  # fmt: skip
 PHRASES = {
