@@ -17,6 +17,7 @@ import click
 from click.shell_completion import CompletionItem
 from typing_extensions import override
 
+from authproxy.cli.group import Group
 from authproxy.errors import AuthproxyError, ConfigError, DependencyError
 
 COMMANDS = {
@@ -44,7 +45,7 @@ _PLACE = re.compile(r".+?:[0-9]+:[0-9]+: ")
 EXIT_INTERRUPTED = 130
 
 
-class LazyGroup(click.Group):
+class LazyGroup(Group):
     """A group whose commands are `authproxy.cli.<name>:command`, imported when asked for."""
 
     @override
@@ -61,16 +62,6 @@ class LazyGroup(click.Group):
         if not isinstance(command, click.Command):
             raise TypeError(cmd_name)
         return command
-
-    @override
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find the command that `args` begin with; a word that is none suggests the nearest."""
-        name = args[0]
-        if name not in COMMANDS and name[:1].isalnum():
-            ctx.fail(f"there is no command '{name}'{_nearest(name)}")
-        return super().resolve_command(ctx, args)
 
     # The overview and the shell's completion must not import every command to learn its first line.
 
@@ -162,10 +153,3 @@ def _explained(error: click.ClickException) -> click.ClickException:
         return error
     cure = f"a configuration is named with -c, as in -c {word.removesuffix(')')}"
     return click.UsageError(f"{error.message}: {cure}", error.ctx)
-
-
-def _nearest(name: str) -> str:
-    import difflib
-
-    near = difflib.get_close_matches(name, COMMANDS, n=1)
-    return f" (did you mean '{near[0]}'?)" if near else ""

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import click
 
 from authproxy.cli.common import config_option, json_option, load_settings
+from authproxy.errors import ConfigError
 
 if TYPE_CHECKING:
     from authproxy.daemon.prepare import Prepared
@@ -29,25 +30,33 @@ def command(context: click.Context, config: Path, strict: bool, as_json: bool) -
     """
     from authproxy.catalogs.interface import Reloadable
 
-    loaded = load_settings(config)
-    prepared = _prepared(loaded)
+    try:
+        loaded = load_settings(config)
+        prepared = _prepared(loaded)
+    except ConfigError as error:
+        # They are told on standard error too, as without --json.
+        if as_json:
+            _print({"config": str(config), "good": False, "problems": list(error.problems)})
+        raise
     catalogs = {name: opened.catalog for name, opened in prepared.catalogs.items()}
     read = {name: catalog.reload() for name, catalog in catalogs.items() if isinstance(catalog, Reloadable)}
     rejected = [line for reloaded in read.values() for line in reloaded.problems]
     notes = [*prepared.notes, *(line for reloaded in read.values() for line in reloaded.notes)]
     records = {name: reloaded.records for name, reloaded in read.items()}
-    settings = loaded.settings
+    settings, good = loaded.settings, not (strict and (rejected or notes))
     if as_json:
-        click.echo(json.dumps({
-            "config": str(config), "files": [str(file) for file in loaded.files], "notes": notes, "rejected": rejected,
+        _print({
+            "config": str(config), "good": good, "problems": [], "files": [str(file) for file in loaded.files],
+            "notes": notes, "rejected": rejected,
             "listeners": list(settings.listeners), "routes": len(settings.routes), "records": records,
-        }, indent=2))  # fmt: skip
+        })  # fmt: skip
     else:
         _tell(rejected, notes)
         users = "".join(f", {_count(count, 'user')} in {name}" for name, count in records.items())
         parts = f"{_count(len(settings.listeners), 'listener')}, {_count(len(settings.routes), 'route')}{users}"
-        click.echo(f"{config}: good: {parts}")
-    if strict and (rejected or notes):
+        told = f"{_count(len(rejected), 'rejected row')} and {_count(len(notes), 'note')}"
+        click.echo(f"{config}: {'good' if good else f'not good for --strict, with {told}'}: {parts}")
+    if not good:
         context.exit(1)
 
 
@@ -66,6 +75,10 @@ def _prepared(loaded: "Loaded") -> "Prepared":
     workshop = Workshop(environ=os.environ, stats=Stats(), spawn=never)  # noqa: TID251  # this is the border
     now = datetime.now(UTC)  # noqa: TID251  # the clock enters here
     return prepare(workshop, read_inputs(workshop, loaded, now, None), 0, None)
+
+
+def _print(facts: dict[str, object]) -> None:
+    click.echo(json.dumps(facts, indent=2))
 
 
 def _tell(rejected: list[str], notes: list[str]) -> None:

@@ -6,9 +6,10 @@ from pathlib import Path
 import click
 
 from authproxy.cli.common import config_option, json_option, load_settings
+from authproxy.cli.group import Group
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Show the effective configuration.
 

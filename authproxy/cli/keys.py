@@ -11,6 +11,7 @@ import click
 from cryptography import x509
 
 from authproxy.cli.common import json_option
+from authproxy.cli.group import Group
 from authproxy.cli.keys_inspect import inspect
 from authproxy.cli.keys_options import (
     CLIENT_PLACE,
@@ -57,7 +58,7 @@ class Wishes(TypedDict):
     ca_password_file: Path | None
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, renew and look at keys and certificates.
 

@@ -7,13 +7,14 @@ from pathlib import Path
 import click
 
 from authproxy.cli.common import json_option
+from authproxy.cli.group import Group
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError
 
 _BYTES = 32
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make peppers.
 

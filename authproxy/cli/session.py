@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import click
 
 from authproxy.cli.common import config_option, json_option, load_settings
+from authproxy.cli.group import Group
 from authproxy.core.record import UserId, user_id_text
 from authproxy.core.session import Session
 from authproxy.errors import AuthproxyError, ConfigError
@@ -48,7 +49,7 @@ _zone_option: Final = click.option(
 _user_option: Final = click.option("--user", callback=_user_id, metavar="UUID", help="Only this user's sessions.")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """List the sessions of people who have signed in, and end them.
 

@@ -13,6 +13,7 @@ from uuid import UUID, uuid4
 import click
 
 from authproxy.cli.common import config_option, json_option, load_settings
+from authproxy.cli.group import Group
 from authproxy.cli.token_verdict import peppers_of, verdict_on, zone_of
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId, user_id_text
@@ -29,7 +30,7 @@ P = ParamSpec("P")
 R = TypeVar("R")
 
 
-@click.group()
+@click.group(cls=Group)
 def command() -> None:
     """Make, read and check API tokens.
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import secrets
 import socket
 from datetime import datetime
 from pathlib import Path
@@ -23,6 +24,7 @@ from authproxy.daemon.metrics import ProxyCollector
 from authproxy.door.gate import judge_peer
 from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
+from authproxy.edge.refusal import AnswerClass, class_of
 from authproxy.errors import ConfigError, MaterialError
 from authproxy.settings.service import Ops as OpsSettings
 
@@ -115,7 +117,7 @@ class Ops:
             bind = bind_of(settings.bind)
             listening = listen(bind)
             self._file = (Path(bind.unix), identity(Path(bind.unix))) if bind.unix else None
-        application = web.Application(middlewares=[self._gate])
+        application = web.Application(middlewares=[_own, self._gate])
         application.add_routes([
             web.get("/livez", self._livez), web.get("/readyz", self._readyz),
             web.get("/metrics", self._metrics), web.get("/status", self._status),
@@ -142,11 +144,11 @@ class Ops:
                     reason=refused.fault.value,
                     error=refused.detail,
                 )
-                raise web.HTTPForbidden(text="forbidden\n", headers={**_NO_STORE, "Connection": "close"})
+                raise web.HTTPForbidden(text="forbidden\n", headers={"Connection": "close"})
         return await handler(request)
 
     async def _livez(self, _: web.Request) -> web.Response:
-        return web.Response(text="ok\n", headers=_NO_STORE)
+        return web.Response(text="ok\n")
 
     async def _readyz(self, request: web.Request) -> web.Response:
         status = self._proxy.status
@@ -159,18 +161,31 @@ class Ops:
             lines += [f"[-] sessions:{name} {error}" for name, error in status.away.items()]
             lines += readiness_lines(self._proxy.services.current.runtime)
             text = "".join(f"{line}\n" for line in (f"[{'+' if ready else '-'}] {status.word}", *lines)) + text
-        return web.Response(text=text, status=200 if ready else _UNAVAILABLE, headers=_NO_STORE)
+        return web.Response(text=text, status=200 if ready else _UNAVAILABLE)
 
     async def _metrics(self, _: web.Request) -> web.Response:
         # It counts the open descriptors one by one, which is no work for the loop.
         process = await asyncio.to_thread(generate_latest, self._process)
         body = await exposition(self._collector.collect())
-        return web.Response(body=body + process, headers={**_NO_STORE, "Content-Type": CONTENT_TYPE})
+        return web.Response(body=body + process, headers={"Content-Type": CONTENT_TYPE})
 
     async def _status(self, _: web.Request) -> web.Response:
         return web.Response(
             text=json.dumps(describe(self._proxy), indent=2) + "\n", content_type="application/json", headers=_NO_STORE
         )
+
+
+@web.middleware
+async def _own(request: web.Request, handler: Handler) -> web.StreamResponse:
+    """Say on every answer that it is this proxy's own, as on every listener; on those of aiohttp's too (404, 405)."""
+    try:
+        response, kind = await handler(request), AnswerClass.OWN_PAGE
+    except web.HTTPException as refused:
+        kept = {name: value for name, value in refused.headers.items() if name in {"Allow", "Connection"}}
+        response = web.Response(status=refused.status, text=f"{refused.reason.lower()}\n", headers=kept)
+        kind = class_of(refused.status)
+    response.headers.update({**_NO_STORE, "X-Authproxy-Response": f"{kind.value}; id={secrets.token_hex(16)}"})
+    return response
 
 
 def describe(proxy: "Proxy") -> dict[str, object]:

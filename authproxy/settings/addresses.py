@@ -10,6 +10,8 @@ from typing_extensions import override
 
 from authproxy.core.place import is_loopback
 
+# unix(7): sun_path has 108, of which the last is a zero.
+_LONGEST_PATH: Final = 107
 _PORT_MAX: Final = 65535
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
@@ -102,10 +104,7 @@ def parse_target(value: object) -> Address:
     found = _HOST_PORT.fullmatch(value) if isinstance(value, str) else None
     if found is None or found["port"] is None:
         raise ValueError("must be host:port or unix:/path, such as 127.0.0.1:7888")
-    port = _port(found["port"])
-    if not port:
-        raise ValueError("needs the port that the service listens on, such as 127.0.0.1:7888")
-    return Tcp(_host(found), port)
+    return Tcp(_host(found), _port_there(found["port"], "127.0.0.1:7888"))
 
 
 def parse_url(value: object) -> Url:
@@ -127,7 +126,8 @@ def parse_url(value: object) -> Url:
     if found is None:
         raise ValueError("must be scheme://host:port, such as https://legacy.internal:9443")
     tls = scheme.lower() == "https"
-    return Url(tls=tls, address=Tcp(_host(found), _port(found["port"] or ("443" if tls else "80"))))
+    port = _port_there(found["port"] or ("443" if tls else "80"), "https://legacy.internal:9443")
+    return Url(tls=tls, address=Tcp(_host(found), port))
 
 
 def parse_network(value: object) -> Network:
@@ -173,10 +173,19 @@ def _port(text: str) -> int:
     return int(text)
 
 
+def _port_there(text: str, example: str) -> int:
+    # To bind to 0 means any port; to connect to it means a slip.
+    if not (port := _port(text)):
+        raise ValueError(f"needs the port that the service listens on, such as {example}")
+    return port
+
+
 def _unix(value: str) -> UnixSocket:
     path = value.removeprefix("unix:")
     if path.startswith("//") or not path.startswith("/") or "\0" in path:
         raise ValueError("the path of a unix socket is absolute: unix:/run/authproxy/name.sock")
+    if len(path.encode(errors="surrogateescape")) > _LONGEST_PATH:
+        raise ValueError(f"the path of a unix socket has at most {_LONGEST_PATH} bytes")
     return UnixSocket(path)
 
 

@@ -5,6 +5,7 @@ name (`zones`, `upstreams` ...) add up, and so do `routes`, whose order means no
 in one file only. An included file may repeat `version: 1`.
 """
 
+import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path as FilePath
@@ -79,7 +80,8 @@ class _Files:
         root, problems = parse(_text(path, prefix), str(path))
         self.problems += problems
         if root is None:
-            raise ConfigError(f"{path}:1:1: the file is empty: begin with `version: 1`")
+            cure = f"write keys into it, or take it out of `include` at {named}" if named else "begin with `version: 1`"
+            raise ConfigError(f"{path}:1:1: the file is empty: {cure}")
         if not isinstance(root, Map):
             raise ConfigError(f"{root.mark}: a configuration is a map of keys: begin with `version: 1`")
         merged = Map(mark=Mark(str(path), 1, 1), entries=dict(root.entries))
@@ -131,9 +133,16 @@ def _same(one: FilePath, other: FilePath) -> bool:
     return one.resolve() == other.resolve()
 
 
+def _open(path: str, flags: int) -> int:
+    # A pipe that nobody writes into is empty; to wait for somebody would hold up a reload for ever.
+    descriptor = os.open(path, flags | os.O_NONBLOCK)
+    os.set_blocking(descriptor, True)
+    return descriptor
+
+
 def _text(path: FilePath, prefix: str) -> str:
     try:
-        with path.open("rb") as file:
+        with open(path, "rb", opener=_open) as file:
             raw = file.read(_MAX_BYTES + 1)
     except (OSError, ValueError) as error:
         reason = why(error) if isinstance(error, OSError) else f"{error}"

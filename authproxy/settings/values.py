@@ -1,7 +1,6 @@
 """Nodes to plain Python values, with `${VAR}` expanded; aliases are counted wherever they are used."""
 
 from collections.abc import Mapping
-from functools import cache
 from pathlib import Path as FilePath
 from typing import TypeAlias
 
@@ -18,6 +17,7 @@ class Values:
     def __init__(self, environ: Mapping[str, str]) -> None:
         self._environ = environ
         self._made = 0
+        self._directories: dict[str, FilePath] = {}
         self.problems: list[Problem] = []
 
     def of(self, node: Node, path: Path) -> Value:
@@ -45,9 +45,10 @@ class Values:
         if not isinstance(value, str):
             return value
         said = resolve(text) if "$" in node.text else None
-        return Text(value, _directory(node.mark.file), said if isinstance(said, int) else None)
+        return Text(value, self._directory(node.mark.file), said if isinstance(said, int) else None)
 
-
-@cache
-def _directory(file: str) -> FilePath:
-    return FilePath(file).absolute().parent
+    def _directory(self, file: str) -> FilePath:
+        """Return where relative paths of `file` start; worked out once in a reading, for there are many values."""
+        if file not in self._directories:
+            self._directories[file] = FilePath(file).absolute().parent
+        return self._directories[file]

@@ -243,3 +243,18 @@ def test_the_ops_socket_goes_when_it_is_not_asked_any_more(house, until):
 
     assert running.wait(20) == 0
     assert not path.exists()
+
+
+def test_every_answer_on_ops_says_whose_it_is(house):
+    """Class and id, never to be kept, and no word about what the server is made of: also where there is no such page."""
+    running = house.start()
+    wanted = {"/livez": (200, "own-page"), "/readyz": (200, "own-page"), "/status": (200, "own-page"),
+              "/metrics": (200, "own-page"), "/": (404, "bad-request")}  # fmt: skip
+    answers = {path: running.ops(path) for path in wanted}
+
+    for path, (status, kind) in wanted.items():
+        headers = answers[path].headers
+        assert answers[path].status == status
+        assert re.fullmatch(rf"{kind}; id=[0-9a-f]{{32}}", headers["X-Authproxy-Response"])
+        assert (headers["Cache-Control"], headers["Server"]) == ("no-store", "authproxy")
+    assert len({answer.headers["X-Authproxy-Response"] for answer in answers.values()}) == len(answers)

@@ -6,7 +6,16 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from authproxy.settings.addresses import Tcp, UnixSocket, Url, parse_bind, parse_network, parse_url
+from authproxy.settings.addresses import (
+    Tcp,
+    UnixSocket,
+    Url,
+    parse_bind,
+    parse_control,
+    parse_network,
+    parse_target,
+    parse_url,
+)
 
 hosts = st.one_of(
     st.ip_addresses().map(str), st.from_regex(r"[a-z]([a-z0-9-]{0,10}[a-z0-9])?(\.[a-z]{1,8}){0,3}", fullmatch=True)
@@ -25,7 +34,7 @@ def test_an_address_reads_back_as_shown(address):
 
 @given(
     st.builds(Url, tls=st.booleans(), address=addresses).filter(
-        lambda url: not (url.tls and isinstance(url.address, UnixSocket))
+        lambda url: not (url.tls if isinstance(url.address, UnixSocket) else not url.address.port)
     )
 )
 def test_a_url_reads_back_as_shown(url):
@@ -82,3 +91,22 @@ def test_default_ports():
     """Those of the scheme."""
     assert parse_url("https://a").address == Tcp("a", 443)
     assert parse_url("http://a").address == Tcp("a", 80)
+
+
+@pytest.mark.parametrize("text", ["https://a:0", "http://127.0.0.1:0"])
+def test_nobody_listens_on_port_0(text):
+    """To bind to it means any port; to connect to it means a slip."""
+    assert parse_bind("127.0.0.1:0") == Tcp("127.0.0.1", 0)
+    with pytest.raises(ValueError, match=r"^needs the port that the service listens on"):
+        parse_url(text)
+
+
+@pytest.mark.parametrize("parse", [parse_bind, parse_url, parse_target, parse_control])
+def test_the_path_of_a_unix_socket_fits_the_kernel(parse):
+    """107 bytes and no more: a check tells it, not the start."""
+    parse(f"unix:/{'x' * 106}")
+    parse("unix:/" + "\u00e9" * 53)
+
+    for path in ("x" * 107, "\u00e9" * 53 + "x"):
+        with pytest.raises(ValueError, match=r"^the path of a unix socket has at most 107 bytes$"):
+            parse(f"unix:/{path}")

@@ -1,5 +1,8 @@
 """Several files, one configuration."""
 
+import os
+import threading
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -146,7 +149,39 @@ def test_one_file_without_a_list_is_told(files):
 
 def test_an_empty_included_file_is_told(files):
     """It is a mistake more often than not."""
-    assert files(zones="") == ["zones.yaml:1:1: the file is empty: begin with `version: 1`"]
+    assert files(zones="") == [
+        "zones.yaml:1:1: the file is empty: write keys into it, or take it out of `include` at authproxy.yaml:2:11"
+    ]
+
+
+def test_a_pipe_without_a_writer_holds_nobody_up(load_text, minimal, tmp_path):
+    """It is an empty file; a reload that waited for a writer would be the last one."""
+    os.mkfifo(tmp_path / "more.yaml")
+
+    with pytest.raises(ConfigError) as refused:
+        load_text(f"{minimal}include: [more.yaml]\n")
+
+    assert refused.value.problems[0].startswith(f"{tmp_path}/more.yaml:1:1: the file is empty: ")
+
+
+def test_a_pipe_with_a_writer_is_read(load_text, minimal, tmp_path):
+    """As a shell makes one of `<(...)`; the reader waits until all is there."""
+    os.mkfifo(tmp_path / "more.yaml")
+    reader = os.open(tmp_path / "more.yaml", os.O_RDONLY | os.O_NONBLOCK)
+    writer = os.open(tmp_path / "more.yaml", os.O_WRONLY)
+    os.close(reader)
+
+    def write():
+        with os.fdopen(writer, "wb") as pipe:
+            pipe.write(b"timeouts: {head: 5s}\n")
+
+    written = threading.Timer(0.1, write)
+    written.start()
+
+    loaded = load_text(f"{minimal}include: [more.yaml]\n")
+
+    written.join()
+    assert loaded.settings.timeouts.head == timedelta(seconds=5)
 
 
 @pytest.mark.parametrize(
