@@ -172,7 +172,11 @@ def _stores(loaded: "Loaded", wanted: str | None) -> "Iterator[tuple[str, Sessio
             raise ConfigError(
                 f"{where}: is in the process alone, where nobody can ask: use kind sqlite or redis, or disable users"
             )
-        yield name, open_store(sources, zone.sessions, now)
+        store, file = open_store(sources, zone.sessions, now), getattr(options, "file", None)
+        if isinstance(file, Path) and not file.exists():
+            # Nobody has signed in yet. Asking would make the file as this user's, and lock out the proxy's own.
+            continue
+        yield name, store
 
 
 def _named(loaded: "Loaded", zone: str | None, name: str) -> Session:

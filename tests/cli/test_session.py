@@ -114,3 +114,22 @@ def test_sessions_in_memory_cannot_be_asked_for(config):
 
     with pytest.raises(ConfigError, match=r"sessions\.browser: is in the process alone"):
         call("list", "-c", config)
+
+
+@pytest.mark.parametrize("more", [("list",), ("list", "--json"), ("revoke", "--user", user_id_text(ALICE))])
+def test_asking_makes_no_file(tmp_path, more):
+    """It would belong to whoever asks, often root, and the proxy could not use it."""
+    path = tmp_path / "authproxy.yaml"
+    path.write_text(CONFIG.replace("KIND", "sqlite, file: sessions.db"))
+
+    assert call(*more, "-c", path) in {"nobody is signed in\n", "[]\n", "0 ended\n"}
+    assert list(tmp_path.iterdir()) == [path]
+
+
+def test_a_directory_that_is_not_there_is_told_all_the_same(tmp_path):
+    """Nobody can ever sign in there."""
+    path = tmp_path / "authproxy.yaml"
+    path.write_text(CONFIG.replace("KIND", "sqlite, file: var/sessions.db"))
+
+    with pytest.raises(ConfigError, match="there is no directory"):
+        call("list", "-c", path)
