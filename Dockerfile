@@ -1,7 +1,7 @@
 # The image: authproxy, its locked dependencies and nothing else of ours on the base. See deploy/README.md for running it.
 #
 #   docker build -t authproxy:local .
-#   docker run --read-only --cap-drop ALL -p 8443:8443 -v "$PWD/authproxy:/etc/authproxy:ro" authproxy:local
+#   docker run --read-only --cap-drop ALL -p 8443:8443 -v DIRECTORY:/etc/authproxy:ro authproxy:local
 #
 # It is built from .dockerignore's short list alone. Everything installed is named with its hash in .ci/requirements*.txt.
 

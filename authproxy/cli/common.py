@@ -70,7 +70,7 @@ def load_settings(config: Path) -> Loaded:
     """
     if _is_missing(config):
         # The image looks for the machine's file, and whoever starts it for the first time has not mounted one.
-        mount = "; a container needs it mounted, as with -v $PWD/authproxy:/etc/authproxy:ro"
+        mount = "; a container needs it mounted, as with -v DIRECTORY:/etc/authproxy:ro"
         raise ConfigError(
             f"{config}: there is no such file (name one with -c or AUTHPROXY_CONFIG{mount * (config == SYSTEM_CONFIG)})"
         )

@@ -67,7 +67,7 @@ class _Source:
         return Secret(secret)
 
     def pepper(self) -> bytes:
-        self._cure = f" (make one with `authproxy pepper new --out {self._path}`)"
+        self._cure = f" (a first one is made by `authproxy pepper new --out {self._path}`)"
         raw = self._raw()
         pepper = self._decoded(raw)
         if len(pepper) < MIN_PEPPER_BYTES:

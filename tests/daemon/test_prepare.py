@@ -21,7 +21,7 @@ def test_all_that_is_missing_is_told_at_once(site):
         f"truststores.ca: {site.directory}/ca.pem: there is no such file",
         (
             f"zones.api.peppers[0]: {site.directory}/pepper: cannot be read: there is no such file"
-            f" (make one with `authproxy pepper new --out {site.directory}/pepper`)"
+            f" (a first one is made by `authproxy pepper new --out {site.directory}/pepper`)"
         ),
         f"catalogs.users: {site.directory}/tokens.yaml: there is no such file",
     ]

@@ -119,7 +119,7 @@ def test_it_says_what_is_missing(docker):
     assert (done.returncode, done.stdout) == (78, "")
     assert done.stderr == (
         "authproxy: /etc/authproxy/authproxy.yaml: there is no such file (name one with -c or AUTHPROXY_CONFIG; "
-        "a container needs it mounted, as with -v $PWD/authproxy:/etc/authproxy:ro)\n"
+        "a container needs it mounted, as with -v DIRECTORY:/etc/authproxy:ro)\n"
     )
 
 
