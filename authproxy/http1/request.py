@@ -4,6 +4,7 @@ Source: RFC 9112 (message syntax), RFC 9110 (semantics), RFC 7239 and the de-fac
 """
 
 import re
+from ipaddress import IPv6Address
 from typing import Final
 
 from authproxy.core.names import RequestNames, is_token
@@ -11,14 +12,15 @@ from authproxy.http1.fields import read_connection, read_framing
 from authproxy.http1.head import HeadLimits, Malformed, RequestHead, request_head
 from authproxy.http1.lines import CRLF, ENDS, PLAIN, Shapes, find_names, joined, starts_with, value_of
 from authproxy.http1.shape import RequestShape, learn_request
-from authproxy.http1.usual import HOST, Habits, request_grammar
+from authproxy.http1.usual import NAME, PORT, Habits, request_grammar
 
 __all__ = ["HeadLimits", "Malformed", "RequestHead", "RequestReader", "request_head"]
 
 _END: Final = b"\r\n\r\n"
 _TARGET_BYTES: Final = bytes(c for c in range(0x21, 0x7F) if c != ord("#"))
 
-_HOST: Final = re.compile(HOST).fullmatch
+# uri-host with an optional port, without userinfo (RFC 9110, 4.2.4 and 7.2).
+_HOST: Final = re.compile(rb"(?:" + NAME + rb"|\[(?P<address>[0-9A-Fa-f:.]{2,45})\])" + PORT).fullmatch
 
 
 # Hosts that passed before: most requests name one of a few. Bounded, since a client can write any number.
@@ -180,9 +182,15 @@ def _problem_of_start(method: bytes, target: bytes) -> Malformed | None:
 
 
 def _is_host(host: bytes) -> bool:
-    """Tell whether this is uri-host with an optional port, without userinfo (RFC 9110, 4.2.4 and 7.2)."""
-    if _HOST(host) is None:
+    """Tell whether this is a host with an optional port: what stands in brackets must be an IPv6 address."""
+    found = _HOST(host)
+    if found is None:
         return False
+    if found["address"]:
+        try:
+            IPv6Address(found["address"].decode("ascii"))
+        except ValueError:
+            return False
     if len(_GOOD_HOSTS) < _MAX_GOOD_HOSTS:
         _GOOD_HOSTS.add(host)
     return True

@@ -44,11 +44,12 @@ REQUEST_START: Final = (
 )
 ANSWER_START: Final = rb"HTTP/1\.1 (?P<status>[1-9][0-9]{2})(?: [\t\x20-\x7e\x80-\xff]*+)?+"
 
-HOST: Final = rb"(?:[A-Za-z0-9._~\-]{1,255}+|\[[0-9A-Fa-f:.]{2,45}+\])(?::[0-9]{1,5}+)?+"
-"""uri-host with an optional port, without userinfo (RFC 9110, 4.2.4 and 7.2)."""
+PORT: Final = rb"(?::(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(?![0-9]))?+"
+NAME: Final = rb"[A-Za-z0-9._~\-]{1,255}+"
+"""A host that is no IPv6 address: those are read carefully."""
 
 _REQUEST_FIELDS: Final = {
-    names.HOST: _OWS + rb"(?P<host>" + HOST + rb")" + _OWS,
+    names.HOST: _OWS + rb"(?P<host>" + NAME + PORT + rb")" + _OWS,
     # Another credential, or what is no token in shape, is read carefully.
     names.AUTHORIZATION: _OWS + rb"(?P<authorization>(?i:bearer|token) ++" + SHAPE + rb")" + _OWS,
     names.CONTENT_LENGTH: _LENGTH,

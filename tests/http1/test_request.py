@@ -246,13 +246,18 @@ def test_the_most_fields(count, status):
     ("host", "is_host"),
     [
         (b"a", True), (b"a" * 255, True), (b"a" * 256, False), (b"", False), (b"a:1", True), (b"a:65535", True), (b"a:123456", False),
+        (b"a:65536", False), (b"a:65540", False), (b"a:65600", False), (b"a:66000", False), (b"a:70000", False), (b"a:99999", False),
+        (b"a:59999", True), (b"a:60000", True), (b"a:64999", True), (b"a:65499", True), (b"a:65529", True), (b"a:00080", True),
+        (b"a:000080", False), (b"a:0", True),
         (b"a:", False), (b":1", False), (b"a:b", False), (b"a:1:1", False), (b"[::]", True), (b"[:]", False), (b"[]", False),
-        (b"[" + b"1:" * 22 + b"1]", True), (b"[" + b"1:" * 23 + b"]", False), (b"[::1]:65535", True), (b"[::1]:123456", False),
+        (b"[" + b"1111:" * 6 + b"255.255.255.255]", True), (b"[" + b"1:" * 22 + b"1]", False), (b"[::1]:65535", True),
+        (b"[::1]:65536", False), (b"[::::]", False), (b"[1::2::3]", False), (b"[1.2.3.4]", False), (b"[12345::]", False),
+        (b"[1:2:3:4:5:6:7:8]", True), (b"[1:2:3:4:5:6:7]", False), (b"[::1.2.3.256]", False), (b"[::1]:123456", False),
         (b"[::1]:", False), (b"[::1", False), (b"::1]", False), (b"::1", False), (b"u@a", False), (b"a,b", False), (b"a b", False),
     ],
 )  # fmt: skip
 def test_hosts_on_both_sides_of_their_bounds(host, is_host):
-    """A name of 255 bytes, an address in brackets, a port of five digits; read with care or by a pattern."""
+    """A name of 255 bytes, an IPv6 address in brackets, a port up to 65535; read with care or by a pattern."""
     for reader in (READER, LEARNT):
         for _ in range(2):
             head = reader.read(b"GET / HTTP/1.1\r\nHost: " + host)

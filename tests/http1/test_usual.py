@@ -22,7 +22,7 @@ REQUESTS = [
     + TOKEN
     + b"\r\nX-Own: y",
     (
-        b"POST /p HTTP/1.1\r\nhost:  [::1]:1 \r\nContent-Type: text/plain\r\nContent-Length: 12\r\nCookie: a=b; c=d \t"
+        b"POST /p HTTP/1.1\r\nhost:  a.test:1 \r\nContent-Type: text/plain\r\nContent-Length: 12\r\nCookie: a=b; c=d \t"
         b"\r\nConnection: keep-alive\r\nX-Forwarded-For: 1.2.3.4\r\nX-Request-Id: abc\r\nKeep-Alive: 5\r\nX_Remote: q"
     ),
     b"DELETE /x HTTP/1.1\r\nX-Empty:\r\nHost: a\r\nX-A: 1\r\nX-A: 2\r\nRemote-User: root\r\nX-B: \xff\t~",
