@@ -85,7 +85,7 @@ def _sort(sequence: tuple[bytes, ...], table: dict[bytes, int]) -> dict[int, lis
 _ONCE = {
     names.HOST: "Host", names.AUTHORIZATION: "Authorization", names.COOKIE: "Cookie", names.EXPECT: "Expect",
     names.CONTENT_LENGTH: "Content-Length", names.CONTENT_TYPE: "Content-Type", names.UPGRADE: "Upgrade",
-    names.TRANSFER_ENCODING: "Transfer-Encoding", names.REQUEST_ID: "X-Request-Id",
+    names.TRANSFER_ENCODING: "Transfer-Encoding",
 }  # fmt: skip
 
 
@@ -121,7 +121,8 @@ def learn_request(sequence: tuple[bytes, ...], table: RequestNames) -> RequestSh
         host=first(names.HOST),
         authorization=first(names.AUTHORIZATION),
         cookie=first(names.COOKIE),
-        request_id=first(names.REQUEST_ID),
+        # Of two none is believed: an id is made, as for any other that is not good.
+        request_id=first(names.REQUEST_ID) if len(places.get(names.REQUEST_ID, ())) == 1 else 0,
         content_length=first(names.CONTENT_LENGTH),
         transfer_encoding=first(names.TRANSFER_ENCODING),
         expect=first(names.EXPECT),

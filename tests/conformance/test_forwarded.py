@@ -175,6 +175,15 @@ def test_a_trusted_peers_id_is_taken(dial, upstream, value):
     assert upstream.request().one("X-Request-Id") == value.encode()
 
 
+@pytest.mark.parametrize("source", ["", TRUSTED])
+def test_of_two_ids_none_is_taken(dial, upstream, source):
+    """Whoever sends them: one is made, and stands once."""
+    answer = dial(source=source).ask(request("GET / HTTP/1.1", "X-Request-Id: mine", "x-request-id: mine"))
+
+    assert MADE(answer.one("X-Request-Id"))
+    assert upstream.request().one("X-Request-Id") == answer.one("X-Request-Id")
+
+
 @pytest.mark.parametrize("value", ["", "x" * 65, "a b", 'a"b', "a/b", "\xe9", "a,b"])
 def test_a_trusted_peers_odd_id_is_made_anew(dial, upstream, value):
     """What could break a log line is not taken."""

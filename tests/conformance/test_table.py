@@ -81,7 +81,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "a_trusted_peer_may_speak_forwarded_alone, trust_in_addresses_is_no_trust_in_identity, "
         "networks_are_asked_about_the_client",
         "X-Request-Id": "every_request_has_an_id_of_its_own, a_strangers_id_is_not_taken, a_trusted_peers_id_is_taken, "
-        "a_trusted_peers_odd_id_is_made_anew",
+        "of_two_ids_none_is_taken, a_trusted_peers_odd_id_is_made_anew",
         "everything else": "end_to_end_fields_pass, fields_keep_their_order_and_spelling",
         "Host": "host_is_the_clients_or_the_upstreams",
         "a route's own fields": "a_route_sets_and_removes_fields, "

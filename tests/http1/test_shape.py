@@ -36,7 +36,7 @@ def picked(shape: RequestShape | AnswerShape) -> list[int]:
 # ---------------------------------------------------------------------- requests
 
 
-@pytest.mark.parametrize("name", [*PLACES, b"Host", b"Content-Type"])
+@pytest.mark.parametrize("name", [*sorted(PLACES.keys() - {b"X-Request-Id"}), b"Host", b"Content-Type"])
 def test_some_fields_stand_once(name):
     """Two of them are two readings, in whatever spelling; the refusal names the field."""
     others = () if name == b"Host" else (b"Host",)
@@ -50,6 +50,13 @@ def test_some_fields_stand_once(name):
 def test_other_fields_may_be_repeated(name):
     """As often as the limits allow."""
     assert request(b"Host", name, name, name).fields == 4
+
+
+def test_of_two_ids_none_is_found():
+    """Whoever forwards a request with two would have to choose."""
+    assert request(b"X-Request-Id", b"Host").request_id == 1
+    shape = request(b"X-Request-Id", b"Host", b"x-request-id")
+    assert (shape.request_id, shape.is_reported, picked(shape)) == (0, True, [])
 
 
 @pytest.mark.parametrize("sequence", [(), (b"Accept",), (b"X-Host",)])
