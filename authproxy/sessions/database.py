@@ -61,9 +61,12 @@ def check_file(path: Path) -> None:
 
 
 def _check_directory(path: Path) -> None:
-    """Raise MaterialError when there is no directory to make the file in."""
+    """Raise MaterialError when there is no directory that this process can make the file in."""
     if not path.parent.is_dir():
         raise MaterialError(str(path), f"there is no directory {path.parent}: make it")
+    if not os.access(path.parent, os.W_OK | os.X_OK):
+        # A volume that belongs to another user, mostly: nobody could ever sign in.
+        raise MaterialError(str(path), f"user {os.geteuid()} cannot make it in {path.parent}: give it that directory")
 
 
 def _check_rights(path: Path, found: os.stat_result) -> None:
@@ -132,7 +135,8 @@ class Lane:
             # Whatever it was, the next question begins with a new connection: that the file is there again is not told.
             self._disconnect()
             self._failed = monotonic()
-            text = str(error) if isinstance(error, MaterialError) else f"{self._path}: {error}"
+            reason = why(error) if isinstance(error, OSError) else str(error)
+            text = reason if isinstance(error, MaterialError) else f"{self._path}: {reason}"
             raise SessionStoreUnavailable(text) from error
 
     def _connection(self) -> sqlite3.Connection:

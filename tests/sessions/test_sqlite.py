@@ -165,6 +165,16 @@ def test_what_is_no_database_is_told_at_start(tmp_path, file):
     assert list(tmp_path.iterdir()) == [file]
 
 
+def test_a_directory_of_somebody_else_is_told_at_start(monkeypatch, file):
+    """A volume that belongs to another user: nobody could ever sign in. A file that is there needs no new one beside it."""
+    monkeypatch.setattr(os, "access", lambda path, _: path != file.parent)
+
+    with pytest.raises(MaterialError, match=f"user {os.geteuid()} cannot make it in {file.parent}: give it that"):
+        kind.open(SqliteOptions(kind="sqlite", file=file), NOTHING)
+    file.touch(mode=0o600)
+    kind.open(SqliteOptions(kind="sqlite", file=file), NOTHING)
+
+
 async def test_checking_makes_nothing(file):
     """`authproxy check` opens stores and throws them away."""
     checked = await asyncio.to_thread(kind.open, SqliteOptions(kind="sqlite", file=file), NOTHING)
