@@ -24,6 +24,11 @@ _VIEW: Final = memoryview(BUFFER)
 _RECORD: Final = 16 * 1024
 # Written in one turn of the loop beyond this, it is sent without waiting for the turn's end.
 _BURST: Final = 64 * 1024
+# OpenSSL's own answers, to key updates (RFC 8446, 4.6.3) and to attempts to renegotiate, wait for the next write, and a
+# peer may ask for them without end. More than this is sent by itself (session tickets are a few kilobytes at most);
+_WAITING: Final = 16 * 1024
+# and with so much that the peer does not take it is given up: whoever writes has stopped long before.
+_UNTAKEN: Final = 1024 * 1024
 # How a connection ends after the peer's close_notify.
 _CLEAN: Final = EOFError()
 
@@ -134,6 +139,8 @@ class TlsTransport(Handshake):
     def _on_readable(self) -> None:
         # Functions in slots are called through names: Python 3.11 takes a third longer otherwise.
         receive, put, room = self._receive, self._put, self._room
+        if self._outgoing.pending > _WAITING and self._is_flooded():
+            return
         try:
             size = receive(BUFFER, room)
         except (BlockingIOError, InterruptedError):
@@ -154,6 +161,14 @@ class TlsTransport(Handshake):
         else:
             # The payload is shorter than its record: room for more would only be taken and given back.
             self._drain(_RECORD if self._has_part else size)
+
+    def _is_flooded(self) -> bool:
+        """Send what waits; give a peer up that takes nothing and makes it more and more."""
+        if not self._unsent:
+            self.flush()
+        elif self._outgoing.pending > _UNTAKEN:
+            self._end(ssl.SSLError(ssl.SSLErrorNumber.SSL_ERROR_SSL, "asks for answers of TLS's own, and takes none"))
+        return self._is_gone
 
     def _drain(self, size: int) -> None:
         """Hand over what can be decrypted. `size`: no record that waits holds more."""

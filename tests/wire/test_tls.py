@@ -1,6 +1,7 @@
 """A TLS connection: records however they are cut, ends that are told for what they are, and half-close both ways."""
 
 import asyncio
+import contextlib
 import os
 import socket
 import ssl
@@ -8,10 +9,12 @@ import ssl
 import pytest
 from typing_extensions import override
 
+from authproxy.wire import tls
 from authproxy.wire.handshake import Unnamed
 from authproxy.wire.shake import shake_hands
 from authproxy.wire.tls import TlsTransport
 from tests.wire.ends import PATIENCE, Recorder, connected, make_material, reset, tls_ends, tls_peer
+from tests.wire.key_updates import SUITE, KeyUpdates
 
 MUCH = os.urandom(600_000)
 # What peers do with bytes that still come is no business of these tests.
@@ -803,6 +806,74 @@ def test_keys_may_be_renewed(run, material, version, tool):
         await protocol.heard_of("lost")
 
         assert protocol.lost is None
+
+    run(scene())
+
+
+@pytest.mark.parametrize("between", [b"", b"x"], ids=["alone", "among data"])
+@pytest.mark.parametrize("takes", [True, False], ids=["takes", "takes none"])
+def test_key_updates_without_end_fill_no_memory(  # noqa: PLR0917
+    run, material, version, takes, between, tmp_path, monkeypatch
+):
+    """The answers are sent, also where nobody writes anything; a peer that takes none of them is given up."""
+    if version == "1.2":
+        pytest.skip("TLS 1.2 has no key update")
+    monkeypatch.setitem(os.environ, "SSLKEYLOGFILE", str(tmp_path / "keys"))
+    monkeypatch.setattr(tls, "_WAITING", 500)
+    monkeypatch.setattr(tls, "_UNTAKEN", 20_000)
+
+    async def scene():
+        ends = await tls_ends(material, version, small=True)
+        assert (ends.peer.session.cipher() or ())[:1] == (SUITE,)
+        made, most, taken = KeyUpdates(tmp_path / "keys"), 0, 0
+        with contextlib.suppress(*GONE):
+            for _ in range(200):
+                if ends.protocol.lost is not None:
+                    break
+                some = b"".join(made.update() + (between and made.record(23, between)) for _ in range(50))
+                await ends.peer.plain.send(some)
+                await asyncio.sleep(0)
+                most = max(most, ends.transport.get_write_buffer_size())
+                with contextlib.suppress(BlockingIOError):
+                    taken += len(ends.peer.plain.sock.recv(65536)) if takes else 0
+        if takes:
+            assert ends.protocol.lost is None
+            # All but the last ones: 27 bytes for each of ten thousand.
+            assert taken > 200_000
+            assert most < 20_000
+            ends.transport.abort()
+        await ends.protocol.heard_of("lost")
+        ends.peer.plain.close()
+
+        assert most < 60_000
+        if not takes:
+            assert isinstance(ends.protocol.lost, ssl.SSLError)
+            assert "takes none" in str(ends.protocol.lost)
+
+    run(scene())
+
+
+def test_a_few_key_updates_disturb_nobody(run, material, version, tmp_path, monkeypatch):
+    """Also of a peer that is slow to take what it is sent: all arrives, and the connection goes on."""
+    if version == "1.2":
+        pytest.skip("TLS 1.2 has no key update")
+    monkeypatch.setitem(os.environ, "SSLKEYLOGFILE", str(tmp_path / "keys"))
+
+    async def scene():
+        ends = await tls_ends(material, version, small=True)
+        made = KeyUpdates(tmp_path / "keys")
+        ends.transport.write(MUCH)
+        for _ in range(50):
+            await ends.peer.plain.send(made.update() + made.record(23, b"x"))
+        await ends.protocol.until(lambda: ends.protocol.data == b"x" * 50)
+        assert ends.transport.get_write_buffer_size() > 100_000
+
+        assert await ends.peer.exactly(len(MUCH)) == MUCH
+        ends.transport.write(b"and on")
+        assert await ends.peer.exactly(6) == b"and on"
+        ends.transport.abort()
+        ends.peer.plain.close()
+        await ends.protocol.heard_of("lost")
 
     run(scene())
 
