@@ -42,7 +42,10 @@ class Reception(Watched):
         return unrouted_facts(self._services, listener, self._origin, head)
 
     def answer_health(self, listener: Listener, head: RequestHead) -> None:
-        """Let aiohttp answer; it is told what was read here, so that there is one reading."""
+        """Let aiohttp answer; it is told what was read here, so that there is one reading.
+
+        Without the query, which may be longer than aiohttp reads and means nothing to the page.
+        """
         facts = self.own_facts(self._services.current.runtime, listener, head)
         if head.method not in _PAGE_METHODS or head.has_body:
             lines = b"Allow: GET, HEAD\r\n"
@@ -55,7 +58,7 @@ class Reception(Watched):
         close = b"Connection: close\r\n" if head.close else b""
         super().data_received(
             b"%b %b HTTP/1.1\r\nHost: %b\r\nX-Request-Id: %b\r\n%b\r\n"
-            % (head.method, head.target, head.host, facts.request_id, close)
+            % (head.method, head.path, head.host, facts.request_id, close)
         )
 
     def receive(self, facts: Facts) -> None:

@@ -251,8 +251,8 @@ def fill(wire):
 
 @pytest.fixture(scope="module")
 def full(material, recorder, tmp_path_factory):
-    """Two connections at a time, both from one source."""
-    limits = {"connections": 2, "connections_per_source": 100}
+    """Two connections at a time, both from one source; and long lines."""
+    limits = {"connections": 2, "connections_per_source": 100, "line": 30_000}
     proxy = running(material, recorder, tmp_path_factory.mktemp("full"), limits, {})
     yield proxy
     proxy.stop()
@@ -276,8 +276,22 @@ def test_whoever_is_too_many_is_told_503_and_when_to_come_again(full, upstream, 
     assert len(upstream.requests) == 4
     for wire in inside + outside:
         wire.close()
-    patient = full.connect("public")
-    while patient.ask(request()).status == 503:
-        patient.close()
-        patient = full.connect("public")
-    patient.close()
+    entered(full).close()
+
+
+def test_health_takes_a_query_as_long_as_a_line_may_be(full):
+    """The page reads none of it, and nor does what makes the page."""
+    wire = entered(full)
+    for size in (8_200, 29_000):
+        answer = wire.ask(HEALTH.replace(b"/healthz", b"/healthz?" + b"x" * size))
+        assert (answer.status, answer.kind, answer.body) == (200, "own-page", b"ok\n")
+    wire.close()
+
+
+def entered(full):
+    """A connection that has room."""
+    while True:
+        wire = full.connect("public")
+        if wire.ask(request()).status == 200:
+            return wire
+        wire.close()
