@@ -42,7 +42,7 @@ NEEDED = {
 # The path, where there is one, since another client of that name may come first.
 DOCKER = "/usr/bin/docker" if Path("/usr/bin/docker").exists() else "docker"
 TRIES = 3
-PATIENCE = 30.0
+PATIENCE = 90.0
 
 
 class CannotRun(Exception):
@@ -162,6 +162,19 @@ def docker(*words: str | Path) -> str:
     return done.stdout
 
 
+def build(*words: str | Path) -> None:
+    """Build an image; what goes into it is loaded from package indexes, which do not answer always."""
+    for attempt in range(1, TRIES + 1):
+        try:
+            docker("build", "--network", "host", *words)
+        except CannotRun as error:
+            if attempt == TRIES:
+                raise
+            say(f"docker build failed, try {attempt} of {TRIES}: {str(error)[-500:]}")
+        else:
+            return
+
+
 def known(image: str) -> bool:
     """Return whether the engine has it."""
     return bool(docker("images", "--quiet", image).strip())
@@ -172,8 +185,8 @@ def make_images(tar: Path | None) -> None:
     if tar is not None:
         if not known(BASE) or tar.stem not in docker("image", "inspect", "--format", "{{.Comment}}", BASE):
             docker("import", "--message", tar.stem, tar, BASE)
-        docker("build", "--network", "host", *(word for tag in STAND_INS for word in ("--tag", tag)), stand_ins())
-    docker("build", "--network", "host", "--tag", IMAGE, ROOT)
+        build(*(word for tag in STAND_INS for word in ("--tag", tag)), stand_ins())
+    build("--tag", IMAGE, ROOT)
     if tar is not None:
         # The engine is ours, and so is what it keeps.
         docker("image", "prune", "--force")

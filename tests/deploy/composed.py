@@ -4,11 +4,12 @@ import http.client
 import json
 import os
 import re
+import secrets
 import shutil
-import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -17,9 +18,11 @@ from typing import Any, Self
 from urllib.parse import urlencode
 
 from tests.deploy.box import DOCKER
+from tests.patience import PATIENCE as SHORTLY
+from tests.ports import free_port
 
 DEPLOY = Path(__file__).parents[2] / "deploy"
-PATIENCE = 90
+PATIENCE = 200
 CURE = re.compile(r"`(chmod -R go\+rX [a-z ]+)`")
 STRANGER = 1000
 PAGE = {"Accept": "text/html", "Sec-Fetch-Mode": "navigate"}
@@ -50,7 +53,7 @@ class Client:
     shown: set[bytes] = field(default_factory=set)
     """Every certificate that was shown to it."""
 
-    def connect(self, timeout: float = 10) -> http.client.HTTPSConnection:
+    def connect(self, timeout: float = 30) -> http.client.HTTPSConnection:
         """Return a connection on which hands are shaken."""
         context = ssl.create_default_context(cafile=str(self.authority))
         connection = http.client.HTTPSConnection("localhost", self.port, timeout=timeout, context=context)
@@ -86,14 +89,15 @@ class Client:
         return Answer(status=response.status, headers=response.headers, text=text)
 
     def sign_in(self, user_id: str, token: str) -> Answer:
-        """Send the form of the login page."""
+        """Send the form of the login page; again, where the answer is to come again."""
         form = {"Content-Type": "application/x-www-form-urlencoded", "Sec-Fetch-Site": "same-origin"}
         body = urlencode({"user-id": user_id, "token": token, "next": "/page"}).encode()
-        connection = self.connect()
-        try:
-            return self.ask_on(connection, "/auth/login", "POST", body, form)
-        finally:
-            connection.close()
+        # A disk that is busy with others may take longer to write than a login waits.
+        ends = time.monotonic() + PATIENCE
+        while (answer := self.ask("/auth/login", "POST", body, **form)).status == 503:
+            assert time.monotonic() < ends
+            time.sleep(float(answer.headers["Retry-After"]))
+        return answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -167,8 +171,9 @@ class Composed:
 def composed(program: str, folder: Path, file: str) -> Iterator[Composed]:
     """Start the shipped `file` from a copy in `folder` that is somebody's, and take everything away at the end."""
     copy_deploy(folder)
-    port = free_port()
-    house = Composed(program=program, folder=folder, files=(file,), name=f"authproxy-test-{port}", port=port)
+    # What a run that was killed has left in the engine keeps its name.
+    name = f"authproxy-test-{secrets.token_hex(4)}"
+    house = Composed(program=program, folder=folder, files=(file,), name=name, port=free_port())
     try:
         house.up()
         yield house
@@ -195,13 +200,6 @@ def copy_deploy(folder: Path) -> None:
 def _made(directory: str, names: list[str]) -> list[str]:
     # What somebody has made here by following the README stays here.
     return [name for name in names if name != ".gitignore"] if Path(directory).parent.name == "secrets" else []
-
-
-def free_port() -> int:
-    """Return a port on which nobody listens; each installation has one of its own, since several run at a time."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        port: int = listener.getsockname()[1]
-    return port
 
 
 class Load:
@@ -257,8 +255,7 @@ class Load:
 
 def until(happened: Callable[[], bool], what: str) -> None:
     """Return when it is so; fails when it takes too long."""
-    for _ in range(600):
-        if happened():
-            return
-        subprocess.run(["sleep", "0.05"], check=True)
-    raise AssertionError(f"not within 30 s: {what}")
+    ends = time.monotonic() + 2 * SHORTLY
+    while not happened():
+        assert time.monotonic() < ends, f"not within {2 * SHORTLY:g} s: {what}"
+        time.sleep(0.05)

@@ -54,6 +54,6 @@ def docker() -> Docker:
         pytest.skip(missing)
 
     def run(*words: str | Path) -> subprocess.CompletedProcess[str]:
-        return subprocess.run([DOCKER, *words], capture_output=True, text=True, check=False, timeout=50)
+        return subprocess.run([DOCKER, *words], capture_output=True, text=True, check=False, timeout=100)
 
     return run

@@ -17,6 +17,7 @@ from urllib.parse import urlencode
 
 from authproxy.keystore.names import certificate_names
 from tests.keystore.revocation import crl_of, der, pem
+from tests.patience import PATIENCE
 from tests.ports import free_port
 from tests.promises.conftest import Client, House, Pki, Running, Service, User, until
 from tests.promises.lane import Lane, Target
@@ -73,7 +74,7 @@ class Prometheus:
     def close(self) -> None:
         """End it."""
         self._process.send_signal(signal.SIGTERM)
-        self._process.wait(20)
+        self._process.wait(PATIENCE)
         self._log.close()
 
 
@@ -225,7 +226,7 @@ class Street:
         with contextlib.ExitStack() as stack:
             for _ in range(MOST + 1):
                 stack.enter_context(
-                    socket.create_connection(("127.0.0.1", self.house.port), 5, source_address=(CROWD, 0))
+                    socket.create_connection(("127.0.0.1", self.house.port), PATIENCE, source_address=(CROWD, 0))
                 )
 
 

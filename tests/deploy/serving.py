@@ -21,6 +21,8 @@ from typing import Any, Self
 
 from typing_extensions import override
 
+from tests.patience import PATIENCE
+
 
 @dataclass(frozen=True)
 class Answer:
@@ -33,14 +35,14 @@ class Client(http.client.HTTPSConnection):
     """Asks for `name`, connects to a port of this machine."""
 
     def __init__(self, port: int, name: str, context: ssl.SSLContext) -> None:
-        super().__init__(name, port, timeout=10, context=context)
+        super().__init__(name, port, timeout=PATIENCE, context=context)
         self._tls = context
 
     @override
     def connect(self) -> None:
         """Connect."""
         self.sock = self._tls.wrap_socket(
-            socket.create_connection(("127.0.0.1", self.port), 10), server_hostname=self.host
+            socket.create_connection(("127.0.0.1", self.port), PATIENCE), server_hostname=self.host
         )
 
 
@@ -73,9 +75,11 @@ class Serving:
         return Path(self._log.name).read_text()
 
     def lines(self) -> list[dict[str, Any]]:
-        return [json.loads(line) for line in self.said().splitlines() if line.startswith("{")]
+        # What is being written meanwhile may be there without its end.
+        whole = self.said().rpartition("\n")[0]
+        return [json.loads(line) for line in whole.splitlines() if line.startswith("{")]
 
-    def until(self, look, seconds=20.0):
+    def until(self, look, seconds=PATIENCE):
         """Return the first true value of `look()`."""
         ends = time.monotonic() + seconds
         while not (found := look()):
@@ -94,7 +98,7 @@ class Serving:
     def __exit__(self, *_: object) -> None:
         if self.process.poll() is None:
             self.process.kill()
-        self.process.wait(10)
+        self.process.wait(PATIENCE)
         self._log.close()
 
     def trust(self, ca: str) -> None:
@@ -117,7 +121,7 @@ class Serving:
     def end(self) -> int:
         """Send SIGTERM; return the exit code."""
         self.process.send_signal(signal.SIGTERM)
-        return self.process.wait(20)
+        return self.process.wait(PATIENCE)
 
 
 def accept(key: str) -> str:

@@ -11,6 +11,8 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.patience import PATIENCE
+
 ROOT = Path(__file__).parents[2]
 SYSTEMD = ROOT / "deploy" / "systemd"
 _GROUPS = [Path("/sys/fs/cgroup/systemd"), Path("/sys/fs/cgroup")]
@@ -70,7 +72,7 @@ class Box:
             return b"systemd" in Path(f"/proc/{self._first}/cmdline").read_bytes().split(b"\0")[0]
         return False
 
-    def until(self, look, seconds=20.0):
+    def until(self, look, seconds=PATIENCE):
         """Return the first true value of `look()`."""
         ends = time.monotonic() + seconds
         while not (found := look()):
@@ -126,7 +128,7 @@ class Box:
                 os.kill(self._first, signal.SIGKILL)
         else:
             self._outer.kill()
-        self._outer.wait(10)
+        self._outer.wait(PATIENCE)
         for top in _GROUPS:
             group = top / f"authproxy-box-{self._outer.pid}"
             for directory in sorted(group.rglob("*/"), reverse=True):
@@ -159,4 +161,4 @@ def installed(work: Path, pki_files: dict[str, bytes]) -> Iterator[Box]:
     finally:
         box.close()
         if legacy is not None:
-            legacy.wait(10)
+            legacy.wait(PATIENCE)

@@ -56,3 +56,21 @@ def test_a_base_is_made_again_when_what_it_carries_changes(tmp_path, monkeypatch
 
     assert first == again != second
     assert list(tmp_path.glob("base-*")) == [second]
+
+
+@pytest.mark.parametrize("failures", [0, 2, 3])
+def test_a_build_that_fails_is_tried_again(tmp_path, monkeypatch, failures):
+    """What it loads comes over a network; what fails each time is told."""
+    docker, tries = tmp_path / "docker", tmp_path / "tries"
+    docker.write_text(
+        f'#!/bin/sh\necho "$*" >> {tries}\n[ "$(wc -l < {tries})" -gt {failures} ] || {{ echo gone >&2; exit 1; }}\n'
+    )
+    docker.chmod(0o755)
+    monkeypatch.setattr(box, "DOCKER", str(docker))
+    if failures < box.TRIES:
+        box.build("--tag", "x", tmp_path)
+    else:
+        with pytest.raises(box.CannotRun, match="failed:\ngone"):
+            box.build("--tag", "x", tmp_path)
+
+    assert tries.read_text().splitlines() == [f"build --network host --tag x {tmp_path}"] * min(failures + 1, box.TRIES)

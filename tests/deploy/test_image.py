@@ -159,17 +159,21 @@ def test_a_healthcheck_compiles_nothing(docker):
 
 
 def test_a_healthcheck_starts_quickly(inside):
-    """It costs less than 0.15 s where nothing else runs; twice that is allowed here, where tests share the cores."""
-    told = inside("""
-import resource, subprocess
-costs = []
-for _ in range(5):
-    before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code = subprocess.run(["authproxy", "healthcheck", "--unix", "/none"], capture_output=True).returncode
-    after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert code == 69, code
-    costs.append(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime)
-print(min(costs))
-""")
+    """It costs as much as six starts of Python alone: less than 0.15 s where nothing else runs.
 
-    assert float(told) < 0.3
+    Twelve are allowed. Cores that are shared make both dearer; all that the proxy imports would cost fifty.
+    """
+    told = inside("""
+import resource, subprocess, sys
+def cost(*command):
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    code = subprocess.run(command, capture_output=True).returncode
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    assert code == (0 if command[0] == sys.executable else 69), code
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+pairs = [(cost(sys.executable, "-c", ""), cost("authproxy", "healthcheck", "--unix", "/none")) for _ in range(7)]
+print(*map(min, zip(*pairs)))
+""")
+    bare, healthcheck = map(float, told.split())
+
+    assert healthcheck < 12 * bare

@@ -23,6 +23,7 @@ from authproxy.core.secret import Secret
 from authproxy.core.token import generate
 from authproxy.keystore import generate as keys
 from tests.deploy.serving import Behind, Serving, accept
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 HERE = Path(__file__).parents[2] / "deploy" / "ingress"
@@ -216,7 +217,7 @@ def working(program, site, status=(401,)):
             yield client
         finally:
             ingress.terminate()
-            ingress.wait(10)
+            ingress.wait(PATIENCE)
             log.close()
 
 

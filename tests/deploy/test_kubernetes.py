@@ -21,6 +21,7 @@ from cryptography.hazmat.primitives.serialization import Encoding
 from authproxy.options import parse_duration
 from tests.deploy.box import BASE, IMAGE
 from tests.deploy.serving import Behind, Serving, ask, trusting
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
@@ -312,13 +313,16 @@ import http.server, threading
 
 class Handler(http.server.BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
-    gate = threading.Event()
+    gate, seen = threading.Event(), threading.Event()
 
     def do_GET(self):
         if self.path == "/open":
             self.gate.set()
         if self.path == "/slow":
-            self.gate.wait(30)
+            self.seen.set()
+            self.gate.wait(100)
+        if self.path == "/seen":
+            self.seen.wait(100)
         self.send_response(200)
         self.send_header("Content-Length", "0")
         self.end_headers()
@@ -363,11 +367,13 @@ class Containers:
     def inspect(self, container, template):
         return self.docker("inspect", "--format", template, container).stdout.strip()
 
-    def until(self, look, seconds=25.0):
-        ends = time.monotonic() + seconds
+    def until(self, look):
+        ends = time.monotonic() + PATIENCE
         while not look():
-            said = [self.docker("logs", one) for one in self.made]
-            assert time.monotonic() < ends, f"not within {seconds:g} s: {[one.stdout + one.stderr for one in said]}"
+            if time.monotonic() > ends:
+                said = [self.docker("logs", one) for one in self.made]
+                pytest.fail(f"not within {PATIENCE:g} s: {[one.stdout + one.stderr for one in said]}")
+            time.sleep(0.05)
 
     def close(self):
         self.docker("rm", "--force", *self.made)
@@ -418,15 +424,16 @@ def test_the_pod_runs_and_ends_as_the_manifest_says(containers_at_work, containe
     slow = []
     asking = threading.Thread(target=lambda: slow.append(running.ask("/slow")))
     asking.start()
+    assert running.ask("/seen") == 200
     stopping = threading.Thread(
         target=running.docker, args=("stop", "--time", str(pod["terminationGracePeriodSeconds"]), running.proxy)
     )
     stopping.start()
-    running.until(lambda: passes(503), 4)
+    running.until(lambda: passes(503))
     # Within pre_stop: who has not heard of the end is served.
     assert running.ask("/open") == 200
-    asking.join(30)
-    stopping.join(45)
+    asking.join(PATIENCE)
+    stopping.join(2 * PATIENCE)
 
     assert slow == [200]
     assert running.inspect(running.proxy, "{{.State.ExitCode}} {{.State.OOMKilled}}") == "0 false"

@@ -14,7 +14,7 @@ from tests.deploy import promql
 from tests.deploy.prometheus import SHIPPED, Prometheus, Street, configure, far_house, tls_files
 from tests.promises.conftest import Pki, Service, server_side, until
 
-pytestmark = pytest.mark.timeout(120)
+pytestmark = pytest.mark.timeout(300)
 DASHBOARD = json.loads((SHIPPED / "authproxy.json").read_text())
 # What shows only when something breaks that is not broken here; and the annotations.
 MAY_BE_EMPTY = {"Failures of the store", "Not decided", "Alerts", "Reloads"}
@@ -124,7 +124,7 @@ def test_every_panel_shows_something(street, prometheus):
         return not last
 
     try:
-        until(is_full, 60)
+        until(is_full, 150)
     except AssertionError:
         pytest.fail(f"panels that stay empty: {last}")
 

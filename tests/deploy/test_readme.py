@@ -2,13 +2,15 @@
 
 import os
 import re
+import secrets
 import subprocess
 
 import pytest
 
-from tests.deploy.composed import DEPLOY, copy_deploy, free_port
+from tests.deploy.composed import DEPLOY, copy_deploy
+from tests.ports import free_port
 
-pytestmark = pytest.mark.timeout(200)
+pytestmark = pytest.mark.timeout(400)
 BLOCK = re.compile(r"^```sh\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 # What the README calls `docker compose`: images are there, and other installations shall not be disturbed.
 DOCKER = """#!/bin/bash
@@ -18,7 +20,7 @@ for word; do
   case $word in --build) word=--no-build ;; compose.redis.yaml) files=redis ;; esac
   words+=("$word")
 done
-exec {program} --progress quiet -p "authproxy-test-$AUTHPROXY_PORT-$files" "${{words[@]}}"
+exec {program} --progress quiet -p "{name}-$files" "${{words[@]}}"
 """
 
 
@@ -29,7 +31,9 @@ def stranger(docker, tool, tmp_path):
     copy_deploy(folder)
     port = free_port()
     programs.mkdir()
-    (programs / "docker").write_text(DOCKER.format(program=tool("docker-compose")))
+    (programs / "docker").write_text(
+        DOCKER.format(program=tool("docker-compose"), name=f"authproxy-test-{secrets.token_hex(4)}")
+    )
     (programs / "docker").chmod(0o755)
     environ = os.environ | {"PATH": f"{programs}:{os.environ['PATH']}", "AUTHPROXY_PORT": str(port)}
 

@@ -214,7 +214,7 @@ def test_a_stuck_process_is_replaced(at_work):
 @needs_root
 def test_a_drain_longer_than_the_units_is_not_cut(at_work):
     """The proxy tells how long it needs, and ends well."""
-    change(at_work, "state:", "timeouts: {pre_stop: 2s}\nstate:")
+    change(at_work, "state:", "timeouts: {pre_stop: 6s}\nstate:")
     drop_in(at_work, "TimeoutStopSec=500ms")
     at_work.run("systemctl", "restart", "authproxy")
     at_work.run("systemctl", "stop", "--no-block", "authproxy")
