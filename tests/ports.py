@@ -1,9 +1,13 @@
 """Ports that a server under test may listen on, given before it is started."""
 
+import contextlib
 import itertools
 import socket
+import time
 from collections.abc import Iterator
 from typing import Final
+
+from tests.patience import PATIENCE
 
 # Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up): nothing takes one of
 # these between now and the start of the server but another test's server. So each process has a block for itself.
@@ -51,3 +55,22 @@ def free_ports(count: int) -> list[int]:
 def free_port() -> int:
     """Return one such port."""
     return free_ports(1)[0]
+
+
+@contextlib.contextmanager
+def usual_ports() -> Iterator[None]:
+    """Have the ports that `authproxy demo` takes unasked, for as long as the block lasts: one demo at a time.
+
+    It looks which are free, and listens there a moment later; two that are started together would both want the same.
+    """
+    ends = time.monotonic() + 2 * PATIENCE
+    with socket.socket(socket.AF_UNIX) as claim:
+        while True:
+            try:
+                claim.bind("\0authproxy-test-usual-ports")
+            except OSError:
+                assert time.monotonic() < ends, "another test keeps the ports of the demo"
+                time.sleep(0.05)
+            else:
+                break
+        yield

@@ -11,9 +11,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Self
 
+from tests.patience import PATIENCE
 from tests.ports import free_port
-
-PATIENCE = 15.0
 
 
 class RedisServer:

@@ -5,7 +5,7 @@ import socket
 import ssl
 from typing import Self
 
-PATIENCE = 15.0
+from tests.patience import PATIENCE
 
 
 def reset(wire: socket.socket) -> None:

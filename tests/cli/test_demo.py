@@ -24,6 +24,8 @@ from authproxy.cli.demo_legacy import legacy_service, tell, wait_for
 from authproxy.cli.demo_screen import program, screen, show
 from authproxy.core.secret import Secret
 from authproxy.errors import DependencyError, MaterialError
+from tests.patience import PATIENCE
+from tests.ports import free_port, usual_ports
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 USER = "550e8400-e29b-41d4-a716-446655440000"
@@ -331,9 +333,8 @@ def test_a_taken_port_is_refused():
 
 def test_a_free_port_is_found():
     """The usual one where it is free, else another."""
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-
+    port = free_port()
+    with socket.create_server(("127.0.0.1", port)):
         assert demo._free(port) != port
 
     assert demo._free(port) == port
@@ -353,7 +354,7 @@ def test_handlers_are_as_before():
 def test_it_ends_with_its_terminal(tmp_path, tool):
     """A closed terminal ends the demo, although SIGHUP means reload to the proxy; nothing is left."""
     master, slave = os.openpty()
-    with subprocess.Popen(
+    with usual_ports(), subprocess.Popen(
         [sys.executable, "-m", "authproxy", "demo"],
         stdin=slave, stdout=slave, stderr=slave, env={**os.environ, "TMPDIR": str(tmp_path)},
     ) as process:  # fmt: skip
@@ -363,7 +364,7 @@ def test_it_ends_with_its_terminal(tmp_path, tool):
             shown += os.read(master, 4096)
         os.close(master)
 
-        process.wait(10)
+        process.wait(PATIENCE)
 
     assert process.returncode == 0
     assert list(tmp_path.iterdir()) == []

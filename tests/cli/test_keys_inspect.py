@@ -27,7 +27,7 @@ from authproxy.keystore.generate import (
     uri_name,
 )
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 WORD = b"changeit"
 EC = Algorithm.EC_P256

@@ -15,7 +15,7 @@ from authproxy.keystore import Role, check, load_file, load_truststore
 from authproxy.keystore.lineage import issued_by
 from authproxy.keystore.model import alternative_names
 
-pytestmark = pytest.mark.timeout(60)
+pytestmark = pytest.mark.timeout(120)
 
 WORD = {PASSWORD_VARIABLE: "sesame"}
 

@@ -139,7 +139,7 @@ def hasty(
 ) -> Iterator[Proxy]:
     """A proxy with short times and small limits."""
     base = _base(recorder)
-    times = {"connect": "300ms", "response_head": "300ms", "idle": "300ms"}
+    times = {"connect": "1s", "response_head": "1s", "idle": "1s"}
     good = {"trust": "ca", "server_name": "upstream.test", "timeouts": times}
     configuration = base | {
         "listeners": {"public": {"bind": "@public@", "health": "/healthz"}},
@@ -153,11 +153,11 @@ def hasty(
         ],
         "limits": {"head": 1024, "line": 256, "fields": 8},
         "timeouts": {
-            "handshake": "500ms",
-            "head": "300ms",
-            "body_idle": "300ms",
-            "keep_alive": "300ms",
-            "tunnel_idle": "300ms",
+            "handshake": "1500ms",
+            "head": "1s",
+            "body_idle": "1s",
+            "keep_alive": "1s",
+            "tunnel_idle": "1s",
         },
     }
     running = start(tmp_path_factory.mktemp("hasty"), material, configuration, ["public"], recorder)

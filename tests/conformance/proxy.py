@@ -26,7 +26,8 @@ from authproxy.keystore.generate import (
     new_server,
 )
 from tests.conformance.upstream import RecordingUpstream
-from tests.conformance.wire import PATIENCE, Wire, connect
+from tests.conformance.wire import Wire, connect
+from tests.patience import PATIENCE
 from tests.ports import free_ports
 
 ALICE = "11111111-2222-4333-8444-555555555555"

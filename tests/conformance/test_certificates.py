@@ -13,7 +13,8 @@ from tests.conformance.cards import Cards, dns, issue, uri
 from tests.conformance.conftest import _base
 from tests.conformance.proxy import ALICE, BOB, request, start, token
 from tests.conformance.upstream import TRUSTED
-from tests.conformance.wire import PATIENCE, Truncated, Wire, connect
+from tests.conformance.wire import Truncated, Wire, connect
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.promise
 

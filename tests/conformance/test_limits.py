@@ -7,6 +7,7 @@ import pytest
 from tests.conformance.conftest import _base
 from tests.conformance.proxy import ALICE, BOB, GOOD, request, start, token
 from tests.conformance.upstream import TRUSTED
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.promise
 
@@ -178,7 +179,7 @@ def upgrade_refused(wire):
 
 def test_tunnels_that_come_about_at_once_are_counted_too(dial, upstream, ended):
     """Asked for together, granted together by the upstream: two of four come to be, the others are told."""
-    gate = threading.Barrier(4, timeout=10)
+    gate = threading.Barrier(4, timeout=PATIENCE)
 
     def script(turn):
         gate.wait()

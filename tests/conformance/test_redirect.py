@@ -10,7 +10,8 @@ import pytest
 
 from tests.conformance.conftest import _base
 from tests.conformance.proxy import ALICE, GOOD, start, token
-from tests.conformance.wire import PATIENCE, Wire
+from tests.conformance.wire import Wire
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.promise
 
@@ -39,7 +40,7 @@ def proxy(material, recorder, folder):
                 "mapped": {"bind": "@mapped@", "mode": "redirect", "redirect": {"to": "public", "port": 443}},
             },
             "routes": HOSTS,
-            "timeouts": {"head": "500ms", "keep_alive": "500ms"},
+            "timeouts": {"head": "1500ms", "keep_alive": "1500ms"},
             "limits": {"line": 1000},
         },
         ["public", "plain", "mapped"],

@@ -5,6 +5,7 @@ import pytest
 from tests.conformance.proxy import GOOD, chunked, post, request
 from tests.conformance.upstream import early, reply
 from tests.conformance.wire import Truncated
+from tests.patience import PATIENCE
 
 pytestmark = pytest.mark.promise
 
@@ -151,7 +152,7 @@ def test_no_reuse_when_bytes_come_late(wire, dial, upstream):
 
     def late(turn):
         reply()(turn)
-        assert go.wait(10)
+        assert go.wait(PATIENCE)
         turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\n\r\nghost")
 
     import threading

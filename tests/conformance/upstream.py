@@ -12,7 +12,7 @@ from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass, field
 
-from tests.conformance.wire import PATIENCE
+from tests.patience import PATIENCE
 
 TRUSTED = "127.0.0.2"
 """A peer whose X-Forwarded-* are believed."""

@@ -8,9 +8,7 @@ import socket
 import ssl
 from dataclasses import dataclass, field
 
-PATIENCE = 25.0
-"""Seconds after which a test gives up; no test waits so long when all is well."""
-
+from tests.patience import PATIENCE
 
 TOKEN = b"!#$%&'*+-.^_`|~0123456789abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -18,6 +18,7 @@ from authproxy.keystore import Refusals, load_truststore, with_refusals
 from authproxy.keystore.generate import Algorithm, Validity, alternative_name, keys_file, new_authority, new_server
 from tests.keystore.conftest import put, root
 from tests.keystore.revocation import crl_of, pem
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 __all__ = ["put", "root"]
@@ -181,7 +182,7 @@ async def test_running_process_looks_again(site, said, monkeypatch):
     at_start = said()
     moment = site.now + 15 * DAY
     later: list[dict[str, object]] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         while len(later) < 2:
             await asyncio.sleep(0)
             later += said()

@@ -10,6 +10,7 @@ from structlog.testing import capture_logs
 
 from authproxy.daemon.notify import ServiceManager
 from authproxy.daemon.outcome import Outcome, Result
+from tests.patience import PATIENCE
 
 PID = 4711
 APPLIED = Outcome(part="config", result=Result.APPLIED)
@@ -23,7 +24,7 @@ class Ear:
     def __init__(self, address):
         self.address = address
         self.wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.wire.settimeout(5)
+        self.wire.settimeout(PATIENCE)
         self.wire.bind("\0" + address[1:] if address.startswith("@") else address)
 
     def hear(self):
@@ -36,7 +37,7 @@ class Ear:
         except BlockingIOError:
             return True
         finally:
-            self.wire.settimeout(5)
+            self.wire.settimeout(PATIENCE)
         return False
 
 

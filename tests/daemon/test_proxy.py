@@ -72,12 +72,13 @@ async def test_a_start_ends_with_serving(proxy, port, said):
 
 async def test_a_failed_start_leaves_nothing_open(site, port, said):
     """A port that is taken by its second listener frees the first again."""
+    taken = free_port()
     site.config["listeners"]["public"]["bind"] = [f"127.0.0.1:{port}"]
-    site.config["listeners"]["second"] = {"bind": f"127.0.0.1:{port + 1}", "keystore": "main"}
+    site.config["listeners"]["second"] = {"bind": f"127.0.0.1:{taken}", "keystore": "main"}
     site.config["logging"] = {"access": "off"}
     site.save()
     proxy = Proxy(Loader(site), {}, lambda: datetime.now(UTC))
-    with socket.create_server(("127.0.0.1", port + 1)), pytest.raises(ConfigError, match=r"listeners\.second"):
+    with socket.create_server(("127.0.0.1", taken)), pytest.raises(ConfigError, match=r"listeners\.second"):
         await proxy.start()
 
     with pytest.raises(ConnectionRefusedError):

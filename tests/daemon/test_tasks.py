@@ -5,6 +5,7 @@ import asyncio
 import pytest
 
 from authproxy.daemon.tasks import Tasks
+from tests.patience import PATIENCE
 
 
 @pytest.fixture
@@ -35,7 +36,7 @@ async def test_a_crash_is_told_and_takes_nobody_with_it(tasks, crashes):
 
     tasks.spawn(crash())
     tasks.spawn(go_on())
-    await asyncio.wait_for(done.wait(), 1)
+    await asyncio.wait_for(done.wait(), PATIENCE)
 
     assert [str(error) for error in crashes] == ["gone wrong"]
 

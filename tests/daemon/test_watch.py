@@ -9,6 +9,7 @@ import pytest
 from authproxy.daemon.outcome import Try
 from authproxy.daemon.status import Stage
 from authproxy.daemon.watch import Watch
+from tests.patience import PATIENCE
 
 
 class Reloads:
@@ -141,7 +142,7 @@ async def test_a_crash_is_not_the_end_of_the_watch(scene, monkeypatch):
     monkeypatch.setattr(scene.watch, "look_if_due", look)
     scene.proxy.report_crash = reported.append
     running = asyncio.get_running_loop().create_task(scene.watch.run())
-    await asyncio.wait_for(looked.wait(), 5)
+    await asyncio.wait_for(looked.wait(), PATIENCE)
     running.cancel()
 
     assert [str(crash) for crash in reported] == ["cannot start a thread"]

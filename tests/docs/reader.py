@@ -108,7 +108,7 @@ class Reader:
     def _type(self, command: str, comment: str) -> None:
         done = self._run(command)
         # A hand is slower than the writer of logs, which comes by four times a second.
-        end = time.monotonic() + 5
+        end = time.monotonic() + _PATIENCE
         while command.startswith("grep ") and done.returncode and time.monotonic() < end:
             time.sleep(0.1)
             done = self._run(command)

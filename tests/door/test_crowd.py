@@ -12,6 +12,7 @@ from authproxy.door.acceptor import Acceptor
 from authproxy.door.caps import TOO_MANY, Caps
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import generate as keys
+from tests.patience import PATIENCE
 
 MOST = 16
 SPARE = 8
@@ -55,7 +56,7 @@ async def test_a_crowd_that_comes_at_once_is_served_as_far_as_there_is_room(cont
     for wire in wires:
         wire.setblocking(False)
     acceptor.add(listening)
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while stats.accepted < len(wires):
             await asyncio.sleep(0)
         connections = await asyncio.gather(

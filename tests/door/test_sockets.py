@@ -1,5 +1,6 @@
 """Listening sockets."""
 
+import contextlib
 import os
 import socket
 import stat
@@ -12,7 +13,15 @@ from authproxy.door.sockets import listen
 from authproxy.errors import MaterialError
 
 
-@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def has_address(host):
+    """Whether this machine has it: containers often have no IPv6."""
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET) as probe:
+        probe.bind((host, 0))
+        return True
+    return False
+
+
+@pytest.mark.parametrize("host", [host for host in ("127.0.0.1", "::1") if has_address(host)])
 def test_it_listens_and_does_not_block(host):
     """On a port that the system chooses."""
     made = listen(Place(host=host, port=0))

@@ -8,6 +8,7 @@ from typing_extensions import override
 
 from authproxy.edge.handler import LateHandler
 from tests.bench.memory import Wire
+from tests.patience import PATIENCE
 
 
 async def _page(_: web.BaseRequest) -> web.StreamResponse:
@@ -40,7 +41,7 @@ class Taking(Wire):
 
 
 async def until(look):
-    async with asyncio.timeout(10):
+    async with asyncio.timeout(PATIENCE):
         while not look():
             await asyncio.sleep(0)
 

@@ -11,6 +11,8 @@ from typing import Any
 
 import aiohttp
 
+from authproxy.core.pages import SignInProblem
+
 _PATIENCE = 60
 _DOMAINS = ("Page", "Runtime", "Log", "Network")
 
@@ -23,6 +25,7 @@ class Tab:
         self._session = ""
         self._number = 0
         self._answers: dict[int, asyncio.Future[Any]] = {}
+        self._loaded: set[str] = set()
         self.complaints: list[str] = []
 
     async def listen(self) -> None:
@@ -33,6 +36,8 @@ class Tab:
                 self._answers.pop(said["id"]).set_result(said)
             elif said["method"] in {"Runtime.consoleAPICalled", "Runtime.exceptionThrown", "Log.entryAdded"}:
                 self.complaints.append(json.dumps(said["params"]))
+            elif said["method"] == "Page.lifecycleEvent" and said["params"]["name"] == "load":
+                self._loaded.add(said["params"]["loaderId"])
 
     async def call(self, method: str, **params: Any) -> Any:
         """Return the answer to a command; one that the browser could not carry out fails the test."""
@@ -58,12 +63,17 @@ class Tab:
         self._session = attached["sessionId"]
         for domain in _DOMAINS:
             await self.call(f"{domain}.enable")
+        await self.call("Page.setLifecycleEventsEnabled", enabled=True)
 
     async def go(self, address: str) -> None:
-        """Go to an address, and wait until something is there."""
+        """Go to an address, and wait until all of it is there."""
         went = await self.call("Page.navigate", url=address)
         assert not went.get("errorText"), went
-        await self.until("location.href !== 'about:blank'")
+        # The answer comes before the page does; until that is there, the page before it would be asked.
+        ends = asyncio.get_running_loop().time() + _PATIENCE
+        while went["loaderId"] not in self._loaded:
+            assert asyncio.get_running_loop().time() < ends, f"never whole: {address}"
+            await asyncio.sleep(0.01)
 
     async def js(self, expression: str) -> Any:
         """Return what an expression is; a promise is waited for."""
@@ -91,6 +101,23 @@ class Tab:
         """Click on an element, in a turn of its own: the answer to this is there before the page is left."""
         assert await self.js(f"!!document.querySelector({selector!r})"), f"no {selector} on the page"
         await self.js(f"void setTimeout(() => document.querySelector({selector!r}).click())")
+
+    async def leave(self, act: str) -> str:
+        """Do what leads to another page, and return the text on that one, once it is whole."""
+        await self.js("document.isLeft = true")
+        await self.js(f"void setTimeout(() => {{ {act} }})")
+        return str(await self.until("!document.isLeft && (document.body.innerText || ' ')"))
+
+    async def submit(self, fill: str) -> None:
+        """Fill in the login's form and send it; again, where the page says so.
+
+        A disk that is busy with others may take longer to write than a login waits.
+        """
+        ends = asyncio.get_running_loop().time() + _PATIENCE
+        while SignInProblem.UNAVAILABLE.value in await self.leave(f"{fill}; document.getElementById('submit').click()"):
+            assert asyncio.get_running_loop().time() < ends
+            self.complaints = [told for told in self.complaints if "503" not in told]
+            await asyncio.sleep(1)
 
     async def cookies(self) -> dict[str, Any]:
         """Return the cookies of the page's origin, by name."""

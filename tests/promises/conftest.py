@@ -31,6 +31,7 @@ from authproxy.core.record import UserId
 from authproxy.core.secret import Secret
 from authproxy.core.token import generate
 from authproxy.keystore import generate as keys
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 T = TypeVar("T")
@@ -38,7 +39,7 @@ BLOCK = bytes(range(256)) * 256
 _EC = keys.Algorithm.EC_P256
 
 
-def until(look: Callable[[], T], seconds: float = 25.0, what: str = "") -> T:
+def until(look: Callable[[], T], seconds: float = PATIENCE, what: str = "") -> T:
     """Return the first true value of `look()`, or fail with what was waited for."""
     ends = time.monotonic() + seconds
     while True:
@@ -246,7 +247,8 @@ class Service(ThreadingHTTPServer):
     request_queue_size = 256
 
     def __init__(self, context: ssl.SSLContext | None, handler: type[Handler] = Handler, port: int = 0) -> None:
-        super().__init__(("127.0.0.1", port), handler)
+        # Not any port: who ends one and starts another in its place finds it free, and no client's of somebody else's.
+        super().__init__(("127.0.0.1", port or free_port()), handler)
         self.context = context
         self.port = int(self.server_address[1])
         self.seen: list[Seen] = []
@@ -475,7 +477,7 @@ class Running:
     def term(self, number: int = signal.SIGTERM) -> None:
         os.kill(self.pid, number)
 
-    def wait(self, seconds: float) -> int:
+    def wait(self, seconds: float = PATIENCE) -> int:
         """Return the exit code; fails when the process is still there after `seconds`."""
         code = self.process.wait(seconds)
         for reader in self._readers:
@@ -509,7 +511,9 @@ class Running:
 
     def access_lines(self) -> list[dict[str, Any]]:
         path = self.house.directory / "access.log"
-        return [json.loads(line) for line in path.read_text().splitlines()] if path.exists() else []
+        # What is being written meanwhile may be there without its end.
+        whole = path.read_text().rpartition("\n")[0] if path.exists() else ""
+        return [json.loads(line) for line in whole.splitlines()]
 
     def access(self, answer: Answer) -> dict[str, Any]:
         """The access log's line of the request that was answered so."""

@@ -3,8 +3,9 @@
 import socket
 
 from authproxy.keystore import generate as keys
+from tests.patience import PATIENCE
 from tests.ports import free_port
-from tests.tls_end import PATIENCE, TlsEnd
+from tests.tls_end import TlsEnd
 
 
 class Target:

@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import pytest
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 UPGRADE = {
     "Connection": "Upgrade", "Upgrade": "websocket", "Sec_WebSocket_Version": "13",

@@ -90,11 +90,12 @@ def test_a_pair_that_was_half_written_is_applied(controlled):
     """The key comes within the second: the outcome is that of the second try."""
     running = controlled.start()
     fresh = controlled.pki.server()
+    key = fresh.key_pem()
     controlled.put("server.pem", fresh.certificate_pem(), 0o644)
     arguments = [sys.executable, "-m", "authproxy", "reload", "-c", str(controlled.directory / "authproxy.yaml")]
     with subprocess.Popen([*arguments, "--wait", "--json"], stdout=subprocess.PIPE, text=True) as asking:
         running.told("reload.rejected", part="config")
-        controlled.put("server.key", fresh.key_pem())
+        controlled.put("server.key", key)
         out, _ = asking.communicate(timeout=30)
 
     assert asking.returncode == 0
@@ -107,7 +108,7 @@ def test_nobody_there_is_exit_code_69(controlled):
     never = command(controlled, "--wait")
     running = controlled.start()
     running.term(signal.SIGKILL)
-    running.wait(5)
+    running.wait()
     killed = command(controlled, "--wait")
 
     for done in (never, killed):
@@ -134,7 +135,7 @@ def test_the_socket_lives_as_long_as_the_process(controlled, until):
     assert controlled.socket.stat().st_ino == born
     running.term()
 
-    assert running.wait(10) == 0
+    assert running.wait() == 0
     assert not controlled.socket.exists()
 
 
@@ -142,7 +143,7 @@ def test_a_stale_socket_is_replaced(controlled):
     """Left by a process that was killed."""
     running = controlled.start()
     running.term(signal.SIGKILL)
-    running.wait(5)
+    running.wait()
     assert controlled.socket.exists()
     controlled.start()
 
@@ -156,7 +157,7 @@ def test_a_second_process_does_not_take_the_socket_away(controlled, free_port):
     controlled.config["ops"]["bind"] = f"127.0.0.1:{free_port()}"
     second = controlled.spawn()
 
-    assert second.wait(10) == 78
+    assert second.wait() == 78
     assert f"state: unix:{controlled.socket}: cannot listen: address already in use" in second.stderr()
     assert command(controlled, "--wait").returncode == 0
 

@@ -9,7 +9,9 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+from tests.patience import PATIENCE
+
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 PATHS = [
     rb'/"quoted"',
@@ -53,7 +55,7 @@ def send(house, context, raw):
         socket.create_connection(("127.0.0.1", house.port)) as wire,
         context.wrap_socket(wire, server_hostname="localhost") as tls,
     ):
-        tls.settimeout(5)
+        tls.settimeout(PATIENCE)
         tls.sendall(raw)
         data = b""
         try:
@@ -217,7 +219,7 @@ def test_no_access_log_is_written_when_it_is_off(house):
 
     assert house.ask("/", house.user).status == 200
     running.term()
-    assert running.wait(8) == 0
+    assert running.wait() == 0
     assert running.stdout() == ""
 
 
@@ -246,7 +248,7 @@ def test_a_reader_that_does_not_read_costs_lines_not_requests(house, until):
                 assert client.ask(f"/{'x' * 500}/{number}", house.user).status == 200
         running.term()
 
-        assert running.wait(8) == 0
+        assert running.wait() == 0
     finally:
         os.close(reader)
 

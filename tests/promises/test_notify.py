@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.patience import PATIENCE
+
 pytestmark = pytest.mark.promise
 
 
@@ -16,7 +18,7 @@ class Manager:
 
     def __init__(self, address):
         self.wire = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.wire.settimeout(20)
+        self.wire.settimeout(PATIENCE)
         self.wire.bind("\0" + address[1:] if address.startswith("@") else str(address))
 
     def hear(self, *, beats=False):
@@ -71,7 +73,7 @@ def test_a_life_is_told_as_it_goes(house, manager):
     assert again == {"READY": "1", "STATUS": f"last reload changed nothing; serving generation 2 {where}"}
     # drain: 5s, and 5 s for the rest.
     assert (stopping["STOPPING"], stopping["EXTEND_TIMEOUT_USEC"]) == ("1", "10000000")
-    assert running.wait(5) == 0
+    assert running.wait() == 0
 
 
 def test_what_a_reload_rejected_is_told(house, manager):
@@ -109,7 +111,7 @@ def test_a_start_that_fails_is_never_ready(house, manager):
     house.config["routes"][0]["upstream"] = "nowhere"
     running = house.spawn()
 
-    assert running.wait(20) == 78
+    assert running.wait() == 78
     systemd.wire.setblocking(False)
     with pytest.raises(BlockingIOError):
         systemd.wire.recv(8192)
@@ -117,7 +119,7 @@ def test_a_start_that_fails_is_never_ready(house, manager):
 
 def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
     """Also while a reload hangs in a file system; a process that stands still gives none."""
-    systemd = manager(WATCHDOG_USEC="2000000")
+    systemd = manager(WATCHDOG_USEC="4000000")
     running = house.start()
     (house.directory / "authproxy.yaml").unlink()
     os.mkfifo(house.directory / "authproxy.yaml")
@@ -128,11 +130,12 @@ def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
     for _ in range(3):
         assert systemd.hear(beats=True) == {"WATCHDOG": "1"}
         times.append(time.monotonic())
-    assert max(after - before for before, after in itertools.pairwise(times)) < 2.0
+    assert max(after - before for before, after in itertools.pairwise(times)) < 4.0
     running.term(signal.SIGSTOP)
-    systemd.wire.settimeout(2.0)
+    systemd.wire.settimeout(4.0)
     with pytest.raises(TimeoutError):
         systemd.hear_nothing_more()
+    systemd.wire.settimeout(PATIENCE)
 
     running.term(signal.SIGCONT)
     assert systemd.hear(beats=True) == {"WATCHDOG": "1"}

@@ -7,6 +7,7 @@ import re
 import signal
 import socket
 import ssl
+import statistics
 import threading
 import time
 from datetime import UTC, datetime, timedelta
@@ -16,8 +17,9 @@ import yaml
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.keystore import generate as keys
+from tests.patience import PATIENCE
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 LONG = bool(os.environ.get("AUTHPROXY_LONG"))
 ROUNDS, PERIOD = (100, 0.3) if LONG else (20, 0.25)
@@ -104,22 +106,26 @@ def test_certificates_change_under_load_and_nobody_notices(house, until):
     house.config["keystores"]["main"] = {"file": "both.pem"}
     house.put("both.pem", keys.combined_file(pair[0]))
     running = house.start()
+    took = []
     with Load(house) as load:
         for turn in range(1, ROUNDS + 1):
             began = time.monotonic()
             house.put("both.pem", keys.combined_file(pair[turn % 2]))
             running.hup()
-            until(lambda now=turn: shown(house) == der(pair[now % 2]), 1.0, f"certificate {turn} is shown")
+            until(lambda now=turn: shown(house) == der(pair[now % 2]), what=f"certificate {turn} is shown")
+            took.append(time.monotonic() - began)
             until(lambda since=began: time.monotonic() - since > PERIOD, what="the next turn")
 
+    # The machine may be busy with others for longer than that, and not each time.
+    assert statistics.median(took) < 1.0
     assert load.failures == []
-    assert len(load.answers) > 10 * ROUNDS
+    assert len(load.answers) > ROUNDS
     assert running.events("reload.rejected") == []
     assert running.metric('authproxy_reload_total{part="config",result="ok"}') >= ROUNDS + 1
     assert running.metric("authproxy_config_generation") >= ROUNDS + 1
 
 
-@pytest.mark.timeout(90)
+@pytest.mark.timeout(180)
 def test_no_request_sees_a_mix_of_two_configurations(house, until):
     """Route and identity change together; each generation in the access log has one meaning."""
 
@@ -134,6 +140,9 @@ def test_no_request_sees_a_mix_of_two_configurations(house, until):
         for turn in range(ROUNDS):
             write("blue" if turn % 2 == 0 else "red")
             running.reload()
+            # Of so many answers one at least was asked for after the reload: three ask at the same time.
+            enough = len(load.answers) + 4
+            until(lambda enough=enough: len(load.answers) >= enough or load.failures, what="answers")
     colors = {}
     for answer in load.answers:
         headers = answer.json()["headers"]
@@ -150,7 +159,7 @@ def test_no_request_sees_a_mix_of_two_configurations(house, until):
         ("blue", "blue", "X-User-blue"),
     }
     assert [len(some) for some in meant.values()] == [1] * len(meant)
-    assert len(meant) > ROUNDS / 2
+    assert len(meant) >= ROUNDS
 
 
 def test_a_bad_certificate_keeps_the_old_one_and_delays_no_revocation(house, breakage, until):
@@ -201,19 +210,21 @@ def test_a_half_written_pair_is_tried_again(house, until):
     """Whoever replaces certificate and key one after the other, with the signal in between, gets the new pair."""
     running = house.start()
     fresh = house.pki.server()
+    key = fresh.key_pem()
     house.put("server.pem", fresh.certificate_pem(), 0o644)
     mark = running.hup()
     until(lambda: running.events("reload.rejected", since=mark, part="config"), what="the first try fails")
-    house.put("server.key", fresh.key_pem())
+    house.put("server.key", key)
 
-    until(lambda: shown(house) == der(fresh), 5.0, "the pair is taken without another signal")
+    until(lambda: shown(house) == der(fresh), what="the pair is taken without another signal")
 
 
 def test_a_certificate_that_expires_unchanged_stays(house, until):
     """It warns, naming the keystore, and the rest of the reload is applied."""
+    running = house.start()
     now = datetime.now(UTC)
     house.put_pair("server", house.pki.server(now=now, end=timedelta(seconds=8)))
-    running = house.start()
+    running.reload()
     newcomer = house.new_user()
     house.put_users(newcomer)
     house.config["routes"][0]["headers"] = {"response": {"X-Out": "second"}}
@@ -359,7 +370,7 @@ def test_requests_under_way_end_with_the_configuration_they_began_with(house, se
         house.save()
         running.reload()
         service.gate("across").set()
-        asking.join(10)
+        asking.join(PATIENCE)
 
     assert [answer.body for answer in answers] == [b"slow but whole"]
 
@@ -379,7 +390,7 @@ def test_listeners_come_and_go(house, free_port, until):
         house.save()
         running.reload()
 
-        until(lambda: house.refuses(second), 2.0, "the removed listener is closed")
+        until(lambda: house.refuses(second), what="the removed listener is closed")
         assert kept.ask("/", house.user).status == 200
     assert [line["bind"] for line in running.events("listener.opened")][1:] == [f"127.0.0.1:{second}"]
     assert [line["bind"] for line in running.told("listener.closed")] == [f"127.0.0.1:{second}"]
@@ -562,11 +573,11 @@ def test_a_polled_token_file_needs_no_signal(house, until):
     with house.client() as kept:
         assert kept.ask("/", house.user).status == 200
         house.put_users(newcomer)
-        until(lambda: kept.ask("/", house.user).status == 401, 4.0, "the removed user is out")
+        until(lambda: kept.ask("/", house.user).status == 401, what="the removed user is out")
         assert kept.ask("/", newcomer).status == 200
-        house.put("tokens.yaml", "- {user_id: [\n")
         mark = running.mark()
-        until(lambda: running.events("reload.rejected", since=mark), 4.0, "the garbled file is told")
+        house.put("tokens.yaml", "- {user_id: [\n")
+        running.told("reload.rejected", mark)
         polled = time.monotonic()
         until(lambda: time.monotonic() - polled > 2.5, what="two more polls")
 
@@ -578,13 +589,22 @@ def test_many_signals_at_once_make_few_reloads(house, until):
     """Signals that come during a reload are taken together, and the last state of the files counts."""
     running = house.start()
     last = house.pki.server()
-    for issued in [house.pki.server() for _ in range(30)] + [last]:
-        house.put_pair("server", issued)
-        running.hup()
+    config = house.directory / "authproxy.yaml"
+    text = config.read_text()
+    # The first of them finds a pipe, and reads until this test has written all of it.
+    config.unlink()
+    os.mkfifo(config)
+    mark = running.hup()
+    with config.open("w") as pipe:
+        house.put("authproxy.yaml", text)
+        for issued in [house.pki.server() for _ in range(30)] + [last]:
+            house.put_pair("server", issued)
+            running.hup()
+        pipe.write(text)
 
-    until(lambda: shown(house) == der(last), 3.0, "the last certificate is shown")
-    done = len(running.events("reload.applied", part="config")) + len(running.events("reload.rejected", part="config"))
-    assert done < 30
+    until(lambda: shown(house) == der(last), what="the last certificate is shown")
+    done = running.told("reload.applied", mark, part="config") + running.events("reload.rejected", mark, part="config")
+    assert 1 <= len(done) <= 3
 
 
 def test_a_signal_during_the_start_does_not_end_the_process(house, until):
@@ -635,7 +655,7 @@ def test_the_level_and_the_place_of_logs_follow_the_configuration(house, until):
     house.ask("/after", house.user)
 
     other = house.directory / "other.log"
-    until(lambda: other.exists() and "/after" in other.read_text(), 3.0, "the line in the other file")
+    until(lambda: other.exists() and "/after" in other.read_text(), what="the line in the other file")
     assert "/after" not in (house.directory / "access.log").read_text()
 
 
@@ -674,7 +694,7 @@ def test_ops_show_a_renewed_certificate_and_refuse_nobody_meanwhile(house, pki):
     house.put_pair("ops", fresh)
     asked = [ask()]
     running.hup()
-    ends = time.monotonic() + 10
+    ends = time.monotonic() + PATIENCE
     while asked[-1][0] != der(fresh) and time.monotonic() < ends:
         asked.append(ask())
 

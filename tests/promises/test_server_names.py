@@ -4,7 +4,7 @@ import socket
 
 import pytest
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 
 @pytest.fixture

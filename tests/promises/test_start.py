@@ -8,16 +8,20 @@ import socket
 import pytest
 
 from authproxy.cli import main
+from tests.patience import SOON
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 
 def ended(running):
-    """The exit code, after at most two seconds of work: on a busy machine a second of work takes longer than one."""
+    """The exit code, soon: within two seconds where nothing else runs. Here it is work that is counted, not time.
+
+    Cores that are shared with others make it dearer, too: up to twice as much has been seen.
+    """
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
-    code = running.wait(20)
+    code = running.wait()
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
-    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < 2
+    assert after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime < SOON
     return code
 
 

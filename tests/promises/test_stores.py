@@ -6,7 +6,7 @@ import subprocess
 import pytest
 from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 WORD, OWN = "correct horse", "battery staple"
 
@@ -113,7 +113,7 @@ def test_open_store_ends_the_start(house):
 
     running = house.spawn()
 
-    assert running.wait(20) == 77
+    assert running.wait() == 77
     assert "server.store: a private key that everybody may read" in running.stderr()
 
 

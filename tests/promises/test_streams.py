@@ -209,12 +209,13 @@ def test_every_event_arrives_before_the_next_is_made(house, service, warm):
             assert response.read() == b""
 
 
-def test_a_slow_reader_of_events_holds_up_their_maker_and_loses_none(house, service, warm):
+def test_a_slow_reader_of_events_holds_up_their_maker_and_loses_none(house, service, warm, until):
     """The service is made to wait, the proxy holds at most 8 MiB, and every event comes in order in the end."""
     count = 100 * 1024
     with house.client() as client, Memory(warm) as memory:
         client.request("GET", f"/flood/{count * 1024}", headers={"Authorization": f"Bearer {house.user.token}"})
         with client.getresponse() as response:
+            until(lambda: service.sent, what="the first events")
             stands_still(lambda: service.sent)
             made, growth = service.sent, memory.growth
             for number in range(count):

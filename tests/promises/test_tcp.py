@@ -13,10 +13,11 @@ import pytest
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.keystore import generate as keys
+from tests.patience import PATIENCE, SOON
 from tests.promises.lane import Lane, Target, read, rest
-from tests.tls_end import PATIENCE, reset
+from tests.tls_end import reset
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 MEBI = 1 << 20
 # Generous: buffers of four sockets' kernels and of the proxy between a sender and somebody who reads nothing.
@@ -174,7 +175,7 @@ def test_a_target_that_is_down_is_told_at_once(lane, until):
     began = time.monotonic()
     with lane.connect() as client:
         assert client.rest() == (0, "notify")
-    assert time.monotonic() - began < 3
+    assert time.monotonic() - began < SOON
     line = lane.line(until)
 
     assert line["reason"] == "target-unreachable"
@@ -232,7 +233,7 @@ def test_the_silent_delay_nobody(lane):
     client, service = lane.pair()
     client.send(b"x")
     assert read(service, 1) == b"x"
-    assert time.monotonic() - began < 2
+    assert time.monotonic() - began < SOON
     for one in (*mute, client, service, *(end for pair in shaken for end in pair)):
         one.close()
 
@@ -308,7 +309,7 @@ def test_a_keystore_without_a_root_needs_a_truststore(lane):
     lane.house.config["keystores"]["nrepl"] = {"file": "combined.pem"}
     running = lane.house.spawn()
 
-    assert running.wait(20) == 78
+    assert running.wait() == 78
     assert "listeners.repl: " in running.stderr()
     assert "holds no root certificate to trust clients by (name a truststore, or use a keys file)" in running.stderr()
 
@@ -454,12 +455,12 @@ def test_limits_end_a_connection_on_both_sides(lane, until, times, reason):
 
 def test_a_word_now_and_then_keeps_it_open(lane, until):
     """The idle limit is about silence, not about age."""
-    lane.listener["timeouts"] = {"idle": "2s"}
+    lane.listener["timeouts"] = {"idle": "3s"}
     lane.start()
     client, service = lane.pair()
     began = time.monotonic()
     with client, service:
-        while time.monotonic() - began < 4:
+        while time.monotonic() - began < 5:
             client.send(b"x")
             assert read(service, 1) == b"x"
             select.select([], [], [], 0.5)
@@ -494,7 +495,7 @@ def test_at_the_end_open_connections_may_finish(lane, until):
         client.end()
         service.close()
         assert client.rest() == (0, "notify")
-        assert running.wait(4) == 0
+        assert running.wait() == 0
 
     assert "reason" not in lane.line(until)
     assert running.events("proxy.stopped")[0]["cut"] == 0
@@ -509,7 +510,7 @@ def test_what_is_not_through_in_time_is_cut(lane, until):
         running.term()
         assert rest(service) == (b"", "reset")
         assert client.rest() == (0, "reset")
-        assert running.wait(4) == 0
+        assert running.wait() == 0
 
     assert lane.line(until)["reason"] == "drained"
     assert running.events("proxy.stopped")[0]["cut"] == 1
@@ -562,7 +563,7 @@ def test_a_removed_authority_takes_its_connections_with_it(lane, until):
         running.reload()
         began = time.monotonic()
         assert rest(service) == (b"", "reset")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
 
     assert lane.line(until)["reason"] == "revoked"
 
@@ -580,7 +581,7 @@ def test_a_denied_certificate_is_out(lane, until):
         mark = running.reload()
         began = time.monotonic()
         assert rest(service) == (b"", "reset")
-        assert time.monotonic() - began < 1
+        assert time.monotonic() - began < SOON
         with lane.connect() as again:
             assert again.rest() == (0, "notify")
 

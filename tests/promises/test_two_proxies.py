@@ -11,13 +11,12 @@ from typing import Any
 
 import pytest
 
+from tests.patience import PATIENCE, SOON
 from tests.promises.conftest import House
 from tests.promises.test_sessions import COOKIE, Browser
 from tests.promises.two import twin_of
 
 pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
-# Of what is promised within a second: more is the machine's.
-_NOISE = 0.5
 
 
 class Pair:
@@ -79,7 +78,11 @@ class Pair:
 @pytest.fixture(params=["sqlite", "redis"])
 def pair(house, request):
     redis = request.getfixturevalue("redis_server") if request.param == "redis" else None
-    store = {"kind": "sqlite", "file": "sessions.db"} if redis is None else {"kind": "redis", "url": redis.url}
+    store = (
+        {"kind": "sqlite", "file": "sessions.db"}
+        if redis is None
+        else {"kind": "redis", "url": redis.url, "timeout": "2s"}
+    )
     house.config["sessions"] = {"browser": store}
     house.config["zones"]["api"] |= {"accepts": ["session", "token"]}
     made = Pair(house, redis)
@@ -109,14 +112,14 @@ def open_socket(browser: Browser, house: House) -> Any:
         f"Sec-WebSocket-Key: x\r\nCookie: {COOKIE}={browser.cookies[COOKIE]}\r\n\r\n".encode()
     )
     assert wire.recv(65536).startswith(b"HTTP/1.1 101 ")
-    wire.settimeout(10)
+    wire.settimeout(PATIENCE)
     return other.client
 
 
 def told_goodbye(client: Any, since: float) -> None:
-    """The WebSocket is told 1008, a second after `since` at most."""
+    """The WebSocket is told 1008, soon after `since`."""
     assert b"\x03\xf0" in client.wire.recv(65536)
-    assert time.monotonic() - since < 1.0 + _NOISE
+    assert time.monotonic() - since < SOON
     client.close()
 
 
@@ -153,7 +156,7 @@ def test_a_restart_keeps_everybody_signed_in(pair):
     first, second = pair.signed_in()
     for one, left in zip(running, (second, None), strict=True):
         one.term()
-        assert one.wait(20) == 0
+        assert one.wait() == 0
         if left is not None:
             assert left.go("/").status == 200
     pair.start()
@@ -166,15 +169,20 @@ def test_a_refresh_at_one_never_outlives_the_end_at_the_other(pair):
     pair.start()
     refreshed = 0
     with ThreadPoolExecutor(8) as pool:
-        for number in range(5):
+        for number in range(25):
+            # Five rounds, one of each kind; more only where no refresh has come first by then.
+            if number >= 5 and refreshed:
+                break
             first, second = pair.signed_in()
             tabs = [pair.browser(tab % 2, first) for tab in range(4)]
             for tab in tabs:
                 tab.client.connect()
             pair.grow_old()
-            revoked = pool.submit(pair.command, "revoke", "--user", pair.houses[0].user.user_id) if number > 3 else None
+            revoked = (
+                pool.submit(pair.command, "revoke", "--user", pair.houses[0].user.user_id) if number % 5 > 3 else None
+            )
             asked = [pool.submit(tab.go, "/") for tab in tabs]
-            time.sleep(0.004 * number)
+            time.sleep(0.004 * (number % 5))
             if revoked is None:
                 assert second.sign_out().status == 303
             else:

@@ -9,9 +9,10 @@ from typing import Any
 import pytest
 from typing_extensions import override
 
+from tests.patience import PATIENCE
 from tests.promises.conftest import Handler
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 
 class Named(Handler):
@@ -83,7 +84,8 @@ def test_a_dead_service_costs_no_request(house, named, free_port):
     assert (line["upstream"], line["endpoint"], line["level"]) == ("legacy", f"127.0.0.1:{dead}", "warning")
     assert running.metric(endpoint("ejected", dead)) == 1
     assert running.metric(endpoint("ejected", alive.port)) == 0
-    assert 1 <= running.metric(endpoint("connects_total", dead)) <= 4
+    # Were it not left alone, it would be every second time.
+    assert 1 <= running.metric(endpoint("connects_total", dead)) < 8
     assert running.metric('authproxy_upstream_failures_total{reason="upstream-refused",upstream="legacy"}') is None
     shown = running.ops("/status").json()["upstreams"]["legacy"]
     assert {label: one["state"] for label, one in shown.items()} == {
@@ -126,11 +128,11 @@ def test_a_service_that_is_restarted_under_load_costs_no_request(house, named, u
     first.aclose()
     until(lambda: running.events("upstream.endpoint_ejected"))
     again = named(first.port)
-    until(lambda: running.events("upstream.endpoint_readmitted"), 20)
+    until(lambda: running.events("upstream.endpoint_readmitted"))
     until(lambda: len(again.seen) > 20)
     enough.set()
     for reader in readers:
-        reader.join(10)
+        reader.join(PATIENCE)
 
     assert set(statuses) == {200}
     assert running.metric('authproxy_upstream_busy_connections{upstream="legacy"}') == 0
@@ -145,11 +147,12 @@ def test_a_service_that_does_not_answer_is_gone_round(house, named):
         share(house, silent.server_address[1], alive.port, timeouts={"connect": "900ms"})
         house.start()
         begin = time.monotonic()
-        assert ask_all(house, 6) == {alive.port: 6}
+        assert ask_all(house, 30) == {alive.port: 30}
         took = time.monotonic() - begin
         silent.shutdown()
 
-    assert took < 3
+    # Half of them are its turn; each that waited for it would take 900 ms.
+    assert took < 10
 
 
 class Silence(socketserver.BaseRequestHandler):
@@ -232,14 +235,14 @@ def test_a_service_that_takes_one_request_at_a_time_gets_one_at_a_time(house, na
     threads["second"].start()
     until(lambda: running.metric('authproxy_upstream_waiting_requests{upstream="legacy"}') == 1)
     threads["third"].start()
-    threads["third"].join(10)
+    threads["third"].join(PATIENCE)
     line = running.access(answers["third"])
     assert (line["status"], line["reason"]) == (503, "upstream-busy")
     assert answers["third"].headers["Retry-After"] == "1"
     assert len(only.seen) == 1
     only.gate("gate").set()
     for thread in threads.values():
-        thread.join(10)
+        thread.join(PATIENCE)
 
     assert (answers["first"].body, answers["second"].status) == (b"slow but whole", 200)
     assert only.accepted == 1

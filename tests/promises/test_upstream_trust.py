@@ -13,8 +13,9 @@ from datetime import timedelta
 import pytest
 
 from authproxy.keystore import generate as keys
+from tests.patience import SOON
 
-pytestmark = [pytest.mark.promise, pytest.mark.timeout(60)]
+pytestmark = [pytest.mark.promise, pytest.mark.timeout(120)]
 
 _DAY = timedelta(days=1)
 UNTRUSTED = {
@@ -157,7 +158,7 @@ def test_a_black_hole(house):
         began = time.monotonic()
         fails(house, running, 504, "upstream-connect-timeout")
 
-        assert 0.9 < time.monotonic() - began < 3
+        assert 0.9 < time.monotonic() - began < SOON
 
 
 def test_a_handshake_that_nobody_answers(house):
@@ -176,7 +177,7 @@ def test_a_slow_head(house, service):
     began = time.monotonic()
     fails(house, running, 504, "upstream-head-timeout", "/slow/head")
 
-    assert 0.9 < time.monotonic() - began < 3
+    assert 0.9 < time.monotonic() - began < SOON
     assert house.ask("/", house.user).status == 200
     assert service.accepted == 2
 

@@ -61,7 +61,8 @@ def test_a_secret_that_kubernetes_swaps_is_taken_over(watching, until):
         assert kept.wire is wire
 
     changed = running.told("material.changed")
-    assert [Path(file).name for file in changed[0]["files"]] == ["server.key", "server.pem"]
+    # A look that falls on the very moment of the swap sees one of them now, and the other the next time.
+    assert {Path(file).name for line in changed for file in line["files"]} == {"server.key", "server.pem"}
     assert running.events("reload.rejected") == []
 
 
@@ -85,16 +86,17 @@ def test_an_authority_that_was_taken_out_is_out(watching, until):
 
     until(lambda: not passes(removed), what="the removed authority is out")
     assert passes(watching.pki.client("another"))
-    assert running.events("reload.applied", part="trust")
+    assert running.told("reload.applied", part="trust")
 
 
 def test_a_pair_that_is_written_slowly_is_never_told_as_a_fault(watching, until):
     """The second try comes a second later; the key is there by then."""
     running = watching.start()
     fresh = watching.pki.server()
+    key = fresh.key_pem()
     watching.put("server.pem", fresh.certificate_pem(), 0o644)
     running.told("material.changed")
-    watching.put("server.key", fresh.key_pem())
+    watching.put("server.key", key)
 
     until(lambda: watching.shown() == der(fresh), what="the new certificate")
     assert running.events("reload.rejected") == []

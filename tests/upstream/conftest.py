@@ -13,6 +13,7 @@ from authproxy.upstream.interface import Failure
 from authproxy.upstream.means import Means
 from authproxy.upstream.pool import Upstream, UpstreamTimes
 from authproxy.upstream.side import Endpoint
+from tests.patience import PATIENCE
 from tests.ports import free_port
 
 ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok"
@@ -71,7 +72,7 @@ class World:
     async def settle(self) -> None:
         """Wait until every task has ended."""
         while self.tasks:
-            await asyncio.wait(self.tasks, timeout=10)
+            await asyncio.wait(self.tasks, timeout=PATIENCE)
 
     def pool(self, *endpoints: Endpoint, connect: float = 5.0) -> Upstream:
         times = UpstreamTimes(connect=connect, response_head=5.0, idle=5.0)
@@ -85,7 +86,7 @@ class World:
             pool.connect(waiter)
         else:
             pool.retry(waiter, instead_of)
-        await asyncio.wait_for(waiter.done.wait(), 10)
+        await asyncio.wait_for(waiter.done.wait(), PATIENCE)
         assert waiter.connection is not None, waiter.detail
         return waiter.connection
 
@@ -93,7 +94,7 @@ class World:
         """Have no connection."""
         waiter = Waiter()
         pool.connect(waiter)
-        await asyncio.wait_for(waiter.done.wait(), 10)
+        await asyncio.wait_for(waiter.done.wait(), PATIENCE)
         assert waiter.connection is None
         return waiter
 

@@ -7,6 +7,7 @@ import pytest
 
 from authproxy.upstream.interface import Failure, NoConnection
 from authproxy.upstream.names import Name
+from tests.patience import PATIENCE
 
 LOST = socket.gaierror(socket.EAI_AGAIN, "Temporary failure in name resolution")
 UNKNOWN = socket.gaierror(socket.EAI_NONAME, "Name or service not known")
@@ -92,7 +93,7 @@ async def test_a_resolver_that_hangs_is_waited_for_only_without_an_answer(world,
     await name.addresses()
     world.resolver.gate.clear()
 
-    assert await asyncio.wait_for(ask(world, name, "127.0.0.2"), 5) == ("127.0.0.1",)
+    assert await asyncio.wait_for(ask(world, name, "127.0.0.2"), PATIENCE) == ("127.0.0.1",)
     world.resolver.gate.set()
     await world.settle()
     assert await name.addresses() == ("127.0.0.2",)

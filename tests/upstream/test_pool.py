@@ -7,6 +7,7 @@ import pytest
 
 from authproxy.upstream.interface import Failure
 from authproxy.upstream.side import Endpoint
+from tests.ports import free_port
 
 HOUR = 3600.0
 
@@ -173,7 +174,7 @@ def test_lateness_is_504_untried_503_and_all_else_502(failure):
 
 async def test_a_new_connection_follows_the_name_and_an_old_one_ends(world, server):
     """At most 30 s after the change: the new one after 10, the old one after 20 even if nobody connects."""
-    old = await server("127.0.0.1")
+    old = await server("127.0.0.1", free_port())
     new = await server("127.0.0.2", old.port)
     pool = world.pool(Endpoint(host="legacy.test", port=old.port))
     idle, used = await world.dial(pool), await world.dial(pool)
@@ -194,29 +195,34 @@ async def test_a_new_connection_follows_the_name_and_an_old_one_ends(world, serv
 
 async def test_a_dead_first_address_is_paid_for_once_and_with_at_most_300_ms(world, server, black_hole):
     """The next connection goes where the last one came about."""
-    alive = await server("127.0.0.2")
+    alive = await server("127.0.0.2", free_port())
     black_hole("127.0.0.1", alive.port)
     world.resolver.found = ("127.0.0.1", "127.0.0.2")
-    pool = world.pool(Endpoint(host="legacy.test", port=alive.port))
-    costs = []
-    for _ in range(2):
-        begin = monotonic()
-        assert (await world.dial(pool)).address == "127.0.0.2"
-        costs.append(monotonic() - begin)
+    costs: list[list[float]] = [[], []]
+    for _ in range(3):
+        pool = world.pool(Endpoint(host="legacy.test", port=alive.port))
+        for some in costs:
+            begin = monotonic()
+            assert (await world.dial(pool)).address == "127.0.0.2"
+            some.append(monotonic() - begin)
 
-    assert 0.2 < costs[0] < 0.4
-    assert costs[1] < 0.15
+    # A busy machine adds to some of them.
+    assert 0.2 < min(costs[0]) < 0.4
+    assert min(costs[1]) < 0.15
 
 
 async def test_an_address_that_refuses_costs_nothing(world, server):
     """As IPv6 does where there is none: the next one is tried at once."""
-    alive = await server("127.0.0.2")
+    alive = await server("127.0.0.2", free_port())
     world.resolver.found = ("::1", "127.0.0.2")
-    pool = world.pool(Endpoint(host="legacy.test", port=alive.port))
-    begin = monotonic()
+    costs = []
+    for _ in range(5):
+        pool = world.pool(Endpoint(host="legacy.test", port=alive.port))
+        begin = monotonic()
+        assert (await world.dial(pool)).address == "127.0.0.2"
+        costs.append(monotonic() - begin)
 
-    assert (await world.dial(pool)).address == "127.0.0.2"
-    assert monotonic() - begin < 0.2
+    assert min(costs) < 0.2
 
 
 async def test_when_no_address_answers_all_of_them_are_told(world, dead_port):

@@ -7,6 +7,7 @@ from typing_extensions import override
 
 from authproxy.upstream.interface import Failure
 from authproxy.upstream.side import Endpoint, HealthCheck
+from tests.patience import PATIENCE
 from tests.upstream.conftest import Waiter
 
 
@@ -67,7 +68,7 @@ async def test_a_connection_that_ends_leaves_its_place_to_the_next(world, full, 
         pool.release(first)
     else:
         pool.give_back(first, reusable=False, now=world.clock())
-    await asyncio.wait_for(waiter.done.wait(), 5)
+    await asyncio.wait_for(waiter.done.wait(), PATIENCE)
 
     assert waiter.connection not in {None, first}
     assert (pool.busy, pool.waiting) == (2, 0)
@@ -79,7 +80,7 @@ async def test_one_that_was_closed_while_it_was_handed_over_is_replaced(world, f
     waiter = wait_for(pool)
     pool.give_back(first, reusable=True, now=world.clock())
     first.close()
-    await asyncio.wait_for(waiter.done.wait(), 5)
+    await asyncio.wait_for(waiter.done.wait(), PATIENCE)
 
     assert waiter.connection not in {None, first}
     assert pool.busy == 2
@@ -89,7 +90,7 @@ async def test_as_many_wait_as_are_served_and_no_more(world, full):
     """The next one hears at once."""
     pool, *_ = full
     waiters = [wait_for(pool) for _ in range(3)]
-    await asyncio.wait_for(waiters[2].done.wait(), 5)
+    await asyncio.wait_for(waiters[2].done.wait(), PATIENCE)
 
     assert waiters[2].failure is Failure.BUSY
     assert waiters[2].detail == "all 2 connections are in use, and as many requests wait (max_connections)"
@@ -108,7 +109,7 @@ async def test_whoever_gives_up_keeps_no_place(world, full):
     pool.connect(late)
     assert pool.waiting == 2
     pool.give_back(first, reusable=True, now=world.clock())
-    await asyncio.wait_for(stays.done.wait(), 5)
+    await asyncio.wait_for(stays.done.wait(), PATIENCE)
 
     assert stays.connection is first
     assert not gone.done.is_set()
@@ -151,7 +152,7 @@ async def test_a_dead_upstream_does_not_keep_the_queue_waiting(world, dead_port)
     pool = world.pool(Endpoint(host="127.0.0.1", port=dead_port, max_connections=1))
     waiters = [wait_for(pool) for _ in range(2)]
     for waiter in waiters:
-        await asyncio.wait_for(waiter.done.wait(), 5)
+        await asyncio.wait_for(waiter.done.wait(), PATIENCE)
 
     assert [waiter.failure for waiter in waiters] == [Failure.REFUSED] * 2
     assert (pool.busy, pool.waiting) == (0, 0)
@@ -169,7 +170,7 @@ async def test_health_that_comes_back_serves_those_who_wait(world, behind):
     assert (waiter.done.is_set(), pool.busy) == (False, 0)
     pool.sides[0].standing.is_healthy = True
     pool.sweep(world.clock())
-    await asyncio.wait_for(waiter.done.wait(), 5)
+    await asyncio.wait_for(waiter.done.wait(), PATIENCE)
 
     assert waiter.connection is not None
 

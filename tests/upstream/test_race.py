@@ -6,6 +6,7 @@ import pytest
 
 from authproxy.upstream.interface import Failure, NoConnection
 from authproxy.upstream.race import race
+from tests.patience import PATIENCE
 
 LONG = 60.0
 
@@ -56,7 +57,7 @@ async def test_a_way_that_fails_is_not_waited_for():
     """The next begins at once, whatever the stagger."""
     track = Track(a=refused(), b=refused(), c=None)
 
-    assert await asyncio.wait_for(track.race(), 5) == "c"
+    assert await asyncio.wait_for(track.race(), PATIENCE) == "c"
 
 
 async def test_a_way_that_hangs_costs_the_stagger_and_goes_on_meanwhile():
@@ -142,7 +143,7 @@ async def test_a_deadline_that_strikes_at_the_finish_does_not_lose_the_winner():
             await slow.wait()
 
     dropped: list[str] = []
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(PATIENCE):
         assert await race(["loser", "winner"], run, 0.001, dropped.append) == "winner"
     slow.set()
     assert dropped == []
