@@ -162,7 +162,7 @@ def test_special_fields_are_what_they_are(name):
 @pytest.mark.parametrize(
     "name",
     ["Host", "Authorization", "Cookie", "Content-Length", "Transfer-Encoding", "Content-Type", "Expect", "X-Request-Id",
-     "Forwarded", "Origin", "X-Real-IP"],
+     "Forwarded", "Origin", "Sec-Fetch-Site", "X-Real-IP"],
 )  # fmt: skip
 def test_what_is_relied_on_is_complete(name):
     """In any spelling."""
