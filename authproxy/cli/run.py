@@ -1,5 +1,6 @@
 """`authproxy run`: the daemon."""
 
+import signal
 from functools import partial
 from pathlib import Path
 
@@ -16,6 +17,11 @@ def command(config: Path) -> None:
     \b
     Example:  authproxy run -c /etc/authproxy/authproxy.yaml
     """
-    from authproxy.daemon.main import run
+    # By default SIGHUP ends a process. One that comes before there is a handler is kept for it, and obeyed then.
+    signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGHUP})
+    try:
+        from authproxy.daemon.main import run
 
-    run(partial(load_settings, config))
+        run(partial(load_settings, config))
+    finally:
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})

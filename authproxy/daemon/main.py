@@ -55,6 +55,8 @@ class _Signals:
         for number in (signal.SIGTERM, signal.SIGINT):
             loop.add_signal_handler(number, self._end)
         loop.add_signal_handler(signal.SIGHUP, reload)
+        # What came since the start of the process has been kept until now (`authproxy.cli.run`).
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, {signal.SIGHUP})
 
     def _end(self) -> None:
         if self.ending.is_set():

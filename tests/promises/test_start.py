@@ -1,8 +1,10 @@
 """A start either serves or says why not, at once, and leaves nothing listening."""
 
 import json
+import os
 import re
 import resource
+import signal
 import socket
 
 import pytest
@@ -262,3 +264,22 @@ def test_every_answer_on_ops_says_whose_it_is(house):
         assert re.fullmatch(rf"{kind}; id=[0-9a-f]{{32}}", headers["X-Authproxy-Response"])
         assert (headers["Cache-Control"], headers["Server"]) == ("no-store", "authproxy")
     assert len({answer.headers["X-Authproxy-Response"] for answer in answers.values()}) == len(answers)
+
+
+def test_a_hangup_during_the_start_is_a_reload_and_no_end(house, until):
+    """Whoever writes new keys and signals at once does not have to know how far the start has come."""
+    more = house.directory / "more.yaml"
+    os.mkfifo(more)
+    house.config["include"] = [more.name]
+    running = house.spawn()
+    # Opened as soon as the process reads its configuration, and that ends when this does.
+    with more.open("wb") as pipe:
+        os.kill(running.pid, signal.SIGHUP)
+        pipe.write(b"pages: {name: Example}\n")
+        house.put("other.yaml", b"pages: {name: Example}\n")
+        (house.directory / "other.yaml").replace(more)
+
+    assert running.told("proxy.started")
+    until(lambda: any(line["part"] == "config" for line in running.events("reload.applied")), what="the reload")
+    running.term()
+    assert running.wait(20) == 0
