@@ -388,12 +388,14 @@ def test_a_websocket_survives_a_reload_that_leaves_its_user_alone(house, websock
 
 
 def test_a_reload_that_hangs_does_not_hold_up_the_end(house):
-    """The configuration became a pipe that nobody writes to: SIGTERM is still obeyed."""
+    """The configuration became a pipe whose writer says nothing: SIGTERM is still obeyed."""
     running = house.start()
     (house.directory / "authproxy.yaml").unlink()
     os.mkfifo(house.directory / "authproxy.yaml")
+    silent = os.open(house.directory / "authproxy.yaml", os.O_RDWR)
     running.hup()
     assert house.ask("/", house.user).status == 200
     running.process.send_signal(signal.SIGTERM)
 
     assert running.wait() == 0
+    os.close(silent)

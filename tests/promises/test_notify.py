@@ -123,6 +123,8 @@ def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
     running = house.start()
     (house.directory / "authproxy.yaml").unlink()
     os.mkfifo(house.directory / "authproxy.yaml")
+    # Somebody who could write and does not: whoever reads waits for him.
+    silent = os.open(house.directory / "authproxy.yaml", os.O_RDWR)
     running.hup()
     assert systemd.hear()["READY"] == "1"
     assert systemd.hear()["RELOADING"] == "1"
@@ -139,6 +141,7 @@ def test_signs_of_life_come_while_the_loop_turns_and_no_longer(house, manager):
 
     running.term(signal.SIGCONT)
     assert systemd.hear(beats=True) == {"WATCHDOG": "1"}
+    os.close(silent)
 
 
 def test_nobody_at_the_socket_is_no_reason_not_to_serve(house, monkeypatch):
