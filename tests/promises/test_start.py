@@ -225,14 +225,14 @@ def test_a_unix_socket_goes_when_its_listener_goes(house, until):
     running.reload()
     until(path.is_socket, what="the socket")
     running.term()
-    assert running.wait(20) == 0
+    assert running.wait() == 0
     assert not path.exists()
 
     running = house.start()
     path.unlink()
     path.write_bytes(b"precious")
     running.term()
-    assert running.wait(20) == 0
+    assert running.wait() == 0
     assert path.read_bytes() == b"precious"
 
 
@@ -247,7 +247,7 @@ def test_the_ops_socket_goes_when_it_is_not_asked_any_more(house, until):
         until(lambda there=there: path.is_socket() is there, what=f"ops at {bind}")
     running.term()
 
-    assert running.wait(20) == 0
+    assert running.wait() == 0
     assert not path.exists()
 
 
@@ -282,4 +282,4 @@ def test_a_hangup_during_the_start_is_a_reload_and_no_end(house, until):
     assert running.told("proxy.started")
     until(lambda: any(line["part"] == "config" for line in running.events("reload.applied")), what="the reload")
     running.term()
-    assert running.wait(20) == 0
+    assert running.wait() == 0
