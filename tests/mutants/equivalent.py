@@ -138,7 +138,7 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "AnswerReader.read_carefully: if shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefi: if True for shape is None or fields != shape.fields or (not all(map(starts_with, lines, shape.prefixes)))",
             "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): if False for status > 0 and shape.is_plain",
             "AnswerReader.read: return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) el: if True for head is None or self.end != len(block) + len(_END)",
-            "AnswerReader.take: if not usual.is_one_run:: if True for not usual.is_one_run",
+            "AnswerReader.take: head.passed = passed if usual.is_one_run else b''.join([found[run] for run in usual.runs]): if False for usual.is_one_run",
         ],
         "a status is never 0 here, nor 1": [
             "AnswerReader.read_carefully: problem = None if status > 0 and shape.is_plain else _read_rest(head, lines, shape): GtE in status > 0",
@@ -185,7 +185,7 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
     "authproxy/http1/request.py": {
         "only the quick way is left out: the long one finds the same": [
             "RequestReader.read: return self.read_carefully(block) if head is None or self.end != len(block) + len(_END) el: if True for head is None or self.end != len(block) + len(_END)",
-            "RequestReader.take: if not usual.is_one_run:: if True for not usual.is_one_run",
+            "RequestReader.take: head.passed = passed if usual.is_one_run else b''.join([found[run] for run in usual.runs]): if False for usual.is_one_run",
             "RequestReader.take: if usual.has_more:: if True for usual.has_more",
             "RequestReader.read_carefully: if fields > self._fields or len(block) > self._line:: if True for fields > self._fields or len(block) > self._line",
             "RequestReader.read_carefully: if fields > self._fields or len(block) > self._line:: GtE in fields > self._fields",
@@ -220,8 +220,9 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             ": _OWS: Final = b'[ \\\\t]*+': without the last of b'[ \\\\t]*+'",
             ": _PLAIN: Final = b'(?:/[!$&-\\\\-0-:<=>@-\\\\[\\\\]-~][!$&-.0-:<=>@-\\\\[\\\\]-~]*+)*+/?+': without the last of b'(?:/[!$&-\\\\-0-:<=>@-\\\\[\\\\]-~][!$&-.0-:<=>@-\\\\[\\\\]-~]*+)*+/?+'",
             ": ANSWER_START: Final = b'HTTP/1\\\\.1 (?P<status>[1-9][0-9]{2})(?: [\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff: without the last of b'HTTP/1\\\\.1 (?P<status>[1-9][0-9]{2})(?: [\\\\t\\\\x20-\\\\x7e\\\\x80-\\\\xff]*+)?+'",
-            ": HOST: Final = b'(?:[A-Za-z0-9._~\\\\-]{1,255}+|\\\\[[0-9A-Fa-f:.]{2,45}+\\\\])(?::[0-9]{1,5}+)?+: without the last of b'(?:[A-Za-z0-9._~\\\\-]{1,255}+|\\\\[[0-9A-Fa-f:.]{2,45}+\\\\])(?::[0-9]{1,5}+)?+'",
-            ": _REQUEST_FIELDS: Final = {names.HOST: _OWS + b'(?P<host>' + HOST + b')' + _OWS, names.AUTH: without the last of b'(?P<authorization>(?i:bearer|token) ++'",
+            ": PORT: Final = b'(?::(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[: without the last of b'(?::(?:[0-5]?[0-9]{1,4}|6[0-4][0-9]{3}|65[0-4][0-9]{2}|655[0-2][0-9]|6553[0-5])(?![0-9]))?+'",
+            ": NAME: Final = b'[A-Za-z0-9._~\\\\-]{1,255}+': without the last of b'[A-Za-z0-9._~\\\\-]{1,255}+'",
+            ": _REQUEST_FIELDS: Final = {names.HOST: _OWS + b'(?P<host>' + NAME + PORT + b')' + _OWS, nam: without the last of b'(?P<authorization>(?i:bearer|token) ++'",
         ],
         "there are as many kinds as names": [
             "Usual.__init__: strict=True: the opposite of True",
