@@ -96,8 +96,9 @@ def command(**wishes: Unpack[Wishes]) -> None:
     """Connect this machine's programs to a server over mutual TLS 1.3.
 
     \b
-    Example:  authproxy connect --keys client.keys --remote repl.example.org:4001 --port-file .nrepl-port
-              authproxy connect --keys-env NREPL_CLIENT_KEYS --remote 10.0.0.5:7888 --verify ca-only
+    Examples:
+      authproxy connect --keys client.keys --remote repl.example.org:4001
+      authproxy connect --keys-env KEYS --remote 10.0.0.5:7888 --verify ca-only
 
     Whoever connects to --listen speaks plain TCP there, and is carried to --remote over TLS. Anybody who can use this
     machine's loopback can connect: it lends the identity in the keys. A remote that refuses, or whose certificate is

@@ -136,9 +136,11 @@ def generate(out: Path, force: bool, as_json: bool, **wishes: Unpack[Wishes]) ->
     """Make a development authority with a server's and clients' keys.
 
     \b
-    Example:  authproxy keys generate --out certs
-              authproxy keys generate --out certs --san proxy.internal --client alice --client bob
-              authproxy keys generate --out certs --uri 'spiffe://example.org/dev/{name}' --keep-ca root.pem
+    Examples:
+      authproxy keys generate --out certs
+      authproxy keys generate --out certs --san proxy.internal --client alice
+      authproxy keys generate --out certs --keep-ca root.pem \\
+          --uri 'spiffe://example.org/dev/{name}'
 
     Each *.keys file is what nREPL reads: root certificate, own certificate, own key. Each *.pem file beside it holds
     the same certificate and key without the root. Key files are written with mode 0400.

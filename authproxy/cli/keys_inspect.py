@@ -74,9 +74,10 @@ def inspect(
     """Show what PEM, keys, PKCS#12 and JKS files hold, without any secret.
 
     \b
-    Example:  authproxy keys inspect certs/server.keys
-              authproxy keys inspect site.pem --key site.key
-              authproxy keys inspect --password-file word --warn-days 30 --json server.p12 trust.jks
+    Examples:
+      authproxy keys inspect certs/server.keys
+      authproxy keys inspect site.pem --key site.key
+      authproxy keys inspect --password-file word --warn-days 30 --json server.p12
 
     Exit codes: 0 all is well; 1 a certificate has ended, or ends within --warn-days; 2 a file is missing, damaged or
     does not open with the password; 77 a file may not be read by this user, or a password file is too open.

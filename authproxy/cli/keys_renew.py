@@ -68,9 +68,11 @@ def renew(  # noqa: PLR0913, PLR0917  # one parameter for each option
     """Replace keys and certificates by new ones with the same names, under the same root.
 
     \b
-    Example:  authproxy keys renew certs/server.pem certs/server.keys --keep-ca root.pem
-              authproxy keys renew certs/*.keys --keep-ca root.pem --ca-password-file root.password --days 90
-              authproxy keys renew certs/server.pem certs/client.pem --overlap certs/ca.pem
+    Examples:
+      authproxy keys renew certs/server.pem certs/server.keys --keep-ca root.pem
+      authproxy keys renew certs/*.keys --keep-ca root.pem --days 90 \\
+          --ca-password-file root.password
+      authproxy keys renew certs/server.pem --overlap certs/ca.pem
 
     Nobody who trusts the root has to change anything. Files that hold the same certificate get the same new one.
     Either all files are replaced or none.

@@ -35,8 +35,10 @@ def new(out: Path | None, as_json: bool) -> None:
     """Make a pepper of 32 random bytes.
 
     \b
-    Example:  authproxy pepper new --out /etc/authproxy/api.pepper
-              authproxy pepper new | kubectl create secret generic api-pepper --from-file=pepper=/dev/stdin
+    Examples:
+      authproxy pepper new --out /etc/authproxy/api.pepper
+      authproxy pepper new |
+          kubectl create secret generic api-pepper --from-file=pepper=/dev/stdin
 
     One for each zone. To replace one, put the new one before the old one in the zone's `peppers`, and take the old
     one out when no token is left that was made with it.

@@ -67,7 +67,9 @@ def list_sessions(config: Path, zone: str | None, user: UserId | None, as_json: 
     """List who is signed in, the oldest session first.
 
     \b
-    Example:  authproxy session list -c authproxy.yaml --user 550e8400-e29b-41d4-a716-446655440000
+    Examples:
+      authproxy session list -c authproxy.yaml
+      authproxy session list --user 550e8400-e29b-41d4-a716-446655440000
     """
     found = _ask(load_settings(config), zone, lambda store, name: store.sessions_of(name, user))
     now = datetime.now(UTC)  # noqa: TID251  (this is the border)
@@ -113,7 +115,9 @@ def revoke(config: Path, zone: str | None, user: UserId | None, as_json: bool, n
     """End sessions: those that are named, or all of a user.
 
     \b
-    Example:  authproxy session revoke -c authproxy.yaml --user 550e8400-e29b-41d4-a716-446655440000
+    Examples:
+      authproxy session revoke -c authproxy.yaml 3f1c0a9be2d4
+      authproxy session revoke --user 550e8400-e29b-41d4-a716-446655440000
 
     Whoever has a token can sign in again: to keep somebody out, disable the user or rotate the token, which ends
     the sessions too.

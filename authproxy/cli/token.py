@@ -35,7 +35,7 @@ def command() -> None:
     """Make, read and check API tokens.
 
     \b
-    Example:  authproxy token new --name billing-job --expires 90d --into tokens.yaml
+    Example:  authproxy token new --name job --expires 90d --into tokens.yaml
     """
 
 
@@ -129,8 +129,10 @@ def new(config: Path, into: Path | None, as_json: bool, **wishes: Unpack[Wishes]
     """Make a token and its row. The token is shown this once, on standard output.
 
     \b
-    Example:  authproxy token new --zone api --name billing-job --group jobs --expires 90d --into tokens.yaml
-              authproxy token new --prefix svc --pepper-file pepper > token 2> row.yaml
+    Examples:
+      authproxy token new --name billing-job --expires 90d --into tokens.yaml
+      authproxy token new --zone api --name job --group jobs --into tokens.yaml
+      authproxy token new --prefix svc --pepper-file pepper > token 2> row.yaml
     """
     from authproxy.catalogs.append import append, row_text
 

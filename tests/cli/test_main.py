@@ -317,6 +317,17 @@ def every_command():
 
 
 @pytest.mark.parametrize("words", list(every_command()))
+def test_every_help_fits_a_terminal(words):
+    """80 columns, examples included: a line that the terminal breaks is copied with the break."""
+    told = CliRunner().invoke(
+        cli, [*words.split(), "--help"], prog_name="authproxy", terminal_width=80, max_content_width=80
+    )
+
+    assert told.exit_code == 0
+    assert [line for line in told.output.splitlines() if len(line) > 80] == []
+
+
+@pytest.mark.parametrize("words", list(every_command()))
 def test_every_help_has_an_example(words):
     """One that begins with the command itself, so that it can be typed."""
     told = CliRunner().invoke(cli, [*words.split(), "--help"], prog_name="authproxy").output
