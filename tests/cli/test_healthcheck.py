@@ -295,8 +295,8 @@ print(*sorted(sys.modules))
     assert "authproxy.cli.healthcheck" in loaded
     assert loaded & never == set()
     assert {name for name in loaded if name.startswith("authproxy.")} <= {
-        *("authproxy.cli", "authproxy.cli.asking", "authproxy.cli.common", "authproxy.cli.healthcheck"),
-        "authproxy.errors",
+        *("authproxy.cli", "authproxy.cli.asking", "authproxy.cli.common", "authproxy.cli.group"),
+        *("authproxy.cli.healthcheck", "authproxy.errors"),
     }
 
 
