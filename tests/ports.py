@@ -10,8 +10,9 @@ from typing import Final
 from tests.patience import PATIENCE
 
 # Below the range from which the system takes ports for outgoing connections (Linux: 32768 and up): nothing takes one of
-# these between now and the start of the server but another test's server. So each process has a block for itself.
-_FIRST: Final = 10_000
+# these between now and the start of the server but another test's server. So each process has a block for itself. Above
+# 10080, where browsers refuse to go (https://fetch.spec.whatwg.org/#port-blocking).
+_FIRST: Final = 10_200
 _BLOCK: Final = 200
 _BLOCKS: Final = 100
 
