@@ -42,13 +42,17 @@ class Caps:
         return self.open > self.connections
 
     @property
+    def _spare(self) -> int:
+        return min(_MOST_SPARE, max(_LEAST_SPARE, self.connections // 8))
+
+    @property
     def unfinished(self) -> int:
         """How many handshakes are under way."""
         return len(self._unfinished)
 
     def enter(self) -> str:
         """Count a connection, or return why it may not be."""
-        if self.open >= self.connections + min(_MOST_SPARE, max(_LEAST_SPARE, self.connections // 8)):
+        if self.open >= self.connections and self.open >= self.connections + self._spare:
             return TOO_MANY
         self.open += 1
         return ""

@@ -1,6 +1,7 @@
 """Where a request comes from, as upstreams are told: the socket's word, or a trusted proxy's."""
 
 import re
+from functools import lru_cache
 from typing import Final
 
 from authproxy.core.decision import Network, is_within, read_address
@@ -11,6 +12,8 @@ _SCHEMES: Final = frozenset({b"http", b"https"})
 _HOST_BYTES: Final = b"abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789.-_~:[]"
 # How many proxies back a trusted one's X-Forwarded-For is read.
 _MAX_CHAIN: Final = 20
+# Of so many addresses it is remembered what is said of them.
+_REMEMBERED: Final = 1024
 
 
 _UNKNOWN: Final = b"X-Forwarded-Proto: https\r\nForwarded: for=unknown;proto=https"
@@ -26,7 +29,7 @@ UNKNOWN: Final = "unknown"
 class Origin:
     """What is said of the client's address and scheme upstream, and who shows a certificate.
 
-    Made once for a connection of an untrusted peer.
+    Made once for a connection of an untrusted peer; those that come from one address, and show none, share it.
     """
 
     __slots__ = ("_rest", "address", "host", "known_host", "known_lines", "said", "shown")
@@ -42,7 +45,7 @@ class Origin:
         """The certificate that whoever is connected has shown, a trusted proxy too."""
         self._rest = rest
         self.known_host = b""
-        """The host that was asked for last; a connection mostly asks for one."""
+        """The host that was asked for last; a client mostly asks for one."""
         self.known_lines = b""
         """What `lines` returned for it."""
 
@@ -57,10 +60,22 @@ class Origin:
 
 def origin_of(peer: Peer, session: object = None) -> Origin:
     """Return the origin of a peer that is believed about nothing but its own address, and what its TLS `session` proves."""
-    address = peer.address.encode()
-    # A Unix socket's other end has no address to speak of, and neither end has a port.
-    rest = _KNOWN % (address, address, peer.local_port, _node(address)) if address else _UNKNOWN
-    return Origin(peer.address, rest, shown=None if peer.certificate is None else Shown(peer.certificate, session))
+    if peer.certificate is None:
+        return _at(peer.address, peer.local_port)
+    return Origin(peer.address, _rest(peer.address, peer.local_port), shown=Shown(peer.certificate, session))
+
+
+def _rest(address: str, local_port: int) -> bytes:
+    if not address:
+        # A Unix socket's other end has no address to speak of, and neither end has a port.
+        return _UNKNOWN
+    own = address.encode()
+    return _KNOWN % (own, own, local_port, _node(own))
+
+
+@lru_cache(_REMEMBERED)
+def _at(address: str, local_port: int) -> Origin:
+    return Origin(address, _rest(address, local_port))
 
 
 def origin_behind(

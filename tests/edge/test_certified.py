@@ -7,12 +7,11 @@ from uuid import UUID
 import pytest
 
 from authproxy.core.decision import Allow, Deny, Reason
-from authproxy.core.peer import Peer
 from authproxy.core.record import UserId
 from authproxy.core.route import Pattern
 from authproxy.edge.certified import Certified, still_admitted
 from authproxy.edge.decide import decide, fetch_and_judge
-from authproxy.edge.origin import Origin, origin_of
+from authproxy.edge.origin import Origin
 from authproxy.edge.refusal import Refusal
 from authproxy.keystore import Demand, Truststore
 from authproxy.runtime import CertificateRules
@@ -57,10 +56,8 @@ def rules(how: str) -> CertificateRules | None:
 
 def origin(found: UserId | Deny | None) -> Origin:
     """Where a request comes from, and what its certificate says."""
-    made = origin_of(Peer(address="192.0.2.7", port=1, local_port=8443))
     shown: Any = None if found is None else Says(found)
-    made.shown = shown
-    return made
+    return Origin("192.0.2.7", b"", shown=shown)
 
 
 def asked(how: str, line: bytes, found: UserId | Deny | None, users: Users | None = None) -> Any:

@@ -89,6 +89,17 @@ def test_nothing_is_made_up_about_a_unix_socket():
     assert lines == told
 
 
+def test_connections_of_one_address_are_told_apart_by_what_they_show():
+    """What is remembered of an address is never somebody's certificate."""
+    plain, shown = origin_of(PEER), origin_of(PEER._replace(certificate=b"der"))
+
+    assert plain.shown is None
+    assert shown.shown is not None
+    assert origin_of(PEER).shown is None
+    assert plain.lines(b"a") == shown.lines(b"a")
+    assert origin_of(PEER._replace(local_port=1)).lines(b"a") != plain.lines(b"a")
+
+
 def test_lines_follow_the_host():
     """One connection may ask for several."""
     origin = origin_of(PEER)
