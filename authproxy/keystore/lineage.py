@@ -5,7 +5,7 @@ keytool's exports the root first, and people swap them. The public key says it f
 the first handshake.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from cryptography import x509
@@ -71,6 +71,19 @@ def lineage_among(
     for certificate in lineage.chain:
         _read_extensions(certificate, source)
     return lineage
+
+
+def with_issuers(
+    chain: tuple[x509.Certificate, ...], known: Iterable[x509.Certificate]
+) -> tuple[x509.Certificate, ...]:
+    """Return a chain that is only a leaf, continued by its issuers among `known`, a self-signed root included.
+
+    Of several that fit, the one that is valid for longest; a longer chain is returned as it is.
+    """
+    if len(chain) > 1:
+        return chain
+    lineage = _climb(chain[0], tuple(sorted(known, key=lambda one: one.not_valid_after_utc, reverse=True)))
+    return lineage.chain if lineage.root is None else (*lineage.chain, lineage.root)
 
 
 def stray_notes(lineage: Lineage, source: str) -> tuple[str, ...]:

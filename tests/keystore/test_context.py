@@ -20,6 +20,7 @@ from authproxy.keystore import (
     tunnel_context,
 )
 from authproxy.keystore.context import _restrict
+from authproxy.keystore.lineage import with_issuers
 
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = [V12, V13]
@@ -59,6 +60,41 @@ def test_intermediate_is_sent(deep_server, middle, root, shake):
     context = server_context(deep_server.keystore(middle), minimum=V12)
 
     assert shake(context, client_context(trust(root))).client.getpeercert()
+
+
+@pytest.mark.parametrize("version", VERSIONS)
+def test_whom_clients_are_to_trust_is_sent_with_a_lone_leaf(  # noqa: PLR0917  # fixtures
+    version, server, deep_server, middle, root, other_root, shake
+):
+    """As OpenSSL does by itself where the leaf's issuers are trusted; it adds none to a chain, and no strangers."""
+    asked = only(client_context(trust(root, middle)), version)
+
+    def sent(keystore, *trusted):
+        ends = shake(server_context(keystore, minimum=V12, client=demanding(ClientMode.OPTIONAL, *trusted)), asked)
+        return [one.public_bytes() for one in ends.client._sslobj.get_unverified_chain()]
+
+    def texts(*people):
+        return [person.cert_pem for person in people]
+
+    assert sent(server.keystore(), other_root, root) == texts(server, root)
+    assert sent(server.keystore(), other_root) == texts(server)
+    assert sent(deep_server.keystore(), root, middle) == texts(deep_server, middle, root)
+    assert sent(deep_server.keystore(), middle) == texts(deep_server, middle)
+    assert sent(deep_server.keystore(middle), root, middle) == texts(deep_server, middle)
+
+
+def test_of_an_authority_s_certificates_the_one_that_lasts_is_sent(issue, server, root):
+    """A renewed one has the same name and key; peers that look at dates believe it for longer."""
+    signs = root.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
+    early, late = (
+        issue("root", None, signs, key=root.key, end=datetime(year, 1, 1, tzinfo=UTC)) for year in (2040, 2045)
+    )
+    own = (server.certificate,)
+
+    for heap in ((early, late), (late, early)):
+        assert with_issuers(own, [one.certificate for one in heap]) == (*own, late.certificate)
+    assert with_issuers((*own, early.certificate), [late.certificate]) == (*own, early.certificate)
+    assert with_issuers((root.certificate,), [late.certificate]) == (root.certificate,)
 
 
 def test_truststore_may_hold_an_intermediate_only(deep_server, middle, root, shake):
