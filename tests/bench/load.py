@@ -10,12 +10,15 @@ from enum import Enum
 from pathlib import Path
 from typing import Final
 
-from tests.bench.material import Material
+from tests.bench import hey
+from tests.bench.material import PROXY_NAMES, Material
 from tests.bench.processes import Crew, version_of
 from tests.bench.templates import PEERS
 
 _LONG: Final = "600s"
 _PATIENCE: Final = 15.0
+_LINES: Final = 60
+"""As many as a summary of hey has, kinds of errors included."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -55,9 +58,10 @@ class Load:
     @property
     def description(self) -> str:
         """Return who makes the load."""
-        who = f"wrk {version_of(['wrk', '-v'])}" if self._is_wrk else "the bench's own client"
         how = f", {self.rate} requests/s" if self.style is Style.PACED else ""
-        return f"{who}, {self.connections} {'new ' if self.style is Style.FRESH else ''}connections at a time{how}"
+        return (
+            f"{self._who}, {self.connections} {'new ' if self.style is Style.FRESH else ''}connections at a time{how}"
+        )
 
     def start(self, name: str, port: int, requests: Path | None = None) -> subprocess.Popen[bytes]:
         """Send requests to `port` until it is stopped; other `requests` than the material's, where a target has its own."""
@@ -70,14 +74,26 @@ class Load:
             process.wait(_PATIENCE)
         finally:
             self.crew.stop(process)
-        lines = [line for line in self.crew.said(name).splitlines() if line.startswith("{")]
-        if not lines:
-            raise RuntimeError(f"the load generator did not report: {self.crew.said(name)}")
-        return Tally(**json.loads(lines[-1]))
+        said = self.crew.said(name, _LINES)
+        lines = [line for line in said.splitlines() if line.startswith("{")]
+        found = hey.tally(said) if self._is_hey else json.loads(lines[-1]) if lines else None
+        if found is None:
+            raise RuntimeError(f"the load generator did not report: {said}")
+        return Tally(**found)
+
+    @property
+    def _who(self) -> str:
+        if self._is_wrk:
+            return f"wrk {version_of(['wrk', '-v'])}"
+        return hey.NAME if self._is_hey else "the bench's own client"
 
     @property
     def _is_wrk(self) -> bool:
         return self.style is Style.KEPT and shutil.which("wrk") is not None
+
+    @property
+    def _is_hey(self) -> bool:
+        return self.style is Style.FRESH and shutil.which(hey.NAME) is not None
 
     def _command(self, port: int, requests: Path) -> list[str | Path]:
         material, number = self.material, str(self.connections)
@@ -95,6 +111,8 @@ class Load:
                 PEERS / "wrk.lua",
             ]
             return ["wrk", *options, f"https://127.0.0.1:{port}/", "--", requests]
+        if self._is_hey:
+            return [*hey.command(port, self.connections, requests, host=PROXY_NAMES[0], seconds=_LONG)]
         if self.style is Style.FRESH:
             return [sys.executable, PEERS / "connect.py", str(port), number, requests]
         own: list[str | Path] = [sys.executable, PEERS / "client.py", str(port), number]

@@ -95,11 +95,11 @@ class Crew:
             if process in self._running:
                 self._running.remove(process)
 
-    def said(self, name: str) -> str:
-        """Return the last lines of what a program has said."""
+    def said(self, name: str, lines: int = _LAST_LINES) -> str:
+        """Return the last `lines` of what a program has said."""
         path = self._log(name)
-        lines = path.read_text(errors="replace").splitlines() if path.exists() else []
-        return "\n".join(lines[-_LAST_LINES:])
+        told = path.read_text(errors="replace").splitlines() if path.exists() else []
+        return "\n".join(told[-lines:])
 
     def wait_for(self, name: str, process: subprocess.Popen[bytes], port: int, seconds: float = 20.0) -> None:
         """Return once `process` listens on `port`.

@@ -55,7 +55,8 @@ def _text(name: str, found: Mapping[str, Result]) -> str:
             return _facts(found)
         case _:
             result = found[name]
-            about = f"{result.facts['date']}, load average {result.facts['load average']}"
+            load = f"; {result.facts['load']}" if name == "handshakes" else ""
+            about = f"{result.facts['date']}, load average {result.facts['load average']}{load}"
             return f"{about}\n\n```\n{table(TRIALS[name], result.samples)}\n```"
 
 
