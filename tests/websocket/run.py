@@ -7,10 +7,24 @@ make websocket WEBSOCKET='--cases 9.*'
 import asyncio
 import sys
 from collections import Counter
+from collections.abc import Sequence
+from typing import Final
 
 import click
 
 from tests.websocket.suite import Outcomes, Range, differences, outcomes
+
+_GROUPS: Final = tuple(f"{number}.*" for number in range(1, 14))
+"""All of Autobahn's cases; some groups take minutes."""
+
+
+def _run(about: str, port: int, cases: Sequence[str], at_once: int) -> Outcomes:
+    found: Outcomes = {}
+    for group in cases:
+        click.echo(f"{about:<18} {group:<5} {len(found):4} cases done", err=True)
+        found |= asyncio.run(outcomes(port, [group], at_once))
+    click.echo(f"{about:<18} {len(found)} cases: {_count(found)}")
+    return found
 
 
 def _count(found: Outcomes) -> str:
@@ -22,12 +36,10 @@ def _count(found: Outcomes) -> str:
 @click.option("--cases", default="", metavar="1.*,9.1.1", help="Some only; all by default.")
 @click.option("--at-once", type=click.IntRange(1), default=4, show_default=True, help="Cases under way at a time.")
 def main(*, cases: str, at_once: int) -> None:
-    chosen = cases.split(",") if cases else None
+    chosen = cases.split(",") if cases else _GROUPS
     with Range() as place:
-        straight = asyncio.run(outcomes(place.straight, chosen, at_once))
-        click.echo(f"straight           {len(straight)} cases: {_count(straight)}")
-        through = asyncio.run(outcomes(place.through, chosen, at_once))
-        click.echo(f"through the proxy  {len(through)} cases: {_count(through)}")
+        straight = _run("straight", place.straight, chosen, at_once)
+        through = _run("through the proxy", place.through, chosen, at_once)
     found = differences(straight, through)
     click.echo("\n".join(found) if found else "the same, case by case")
     if found or not straight:
