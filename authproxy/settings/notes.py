@@ -1,5 +1,7 @@
 """What is allowed but should be known: every unsafe wish, in one line each."""
 
+from collections.abc import Iterator
+
 from authproxy.options import Options
 from authproxy.settings.document import Document
 from authproxy.settings.model import Settings
@@ -7,8 +9,18 @@ from authproxy.settings.tree import Path
 
 
 def notes(settings: Settings, document: Document) -> tuple[str, ...]:
-    """Return `file:line:column: dotted.key: ...` for each key that begins with `unsafe_` and is true."""
-    return tuple(f"{document.where(path)}: in use" for path in unsafe_wishes(settings, ()))
+    """Return `file:line:column: dotted.key: ...` for each key that begins with `unsafe_` and is true, or is as bad."""
+    wishes = tuple(f"{document.where(path)}: in use" for path in unsafe_wishes(settings, ()))
+    text = "believes everybody about where they come from: name the networks of your balancers"
+    return (*wishes, *(f"{document.where(path)}: {text}" for path in _believed_strangers(settings)))
+
+
+def _believed_strangers(settings: Settings) -> Iterator[Path]:
+    for name, listener in settings.listeners.items():
+        believed = () if listener.proxy_protocol is None else listener.proxy_protocol.senders
+        for index, network in enumerate(believed):
+            if network.prefixlen == 0:
+                yield "listeners", name, "proxy_protocol", "from", index
 
 
 def unsafe_wishes(value: object, path: Path) -> list[Path]:

@@ -40,7 +40,8 @@ once every default is filled in.
   value cannot add YAML. `$$` is a plain `$`.
 - **Paths** that are relative start at the directory of the file that names them.
 - **Names** of keystores, zones and so on are yours. Where one is needed and there is only one, it is the default.
-- **Unsafe wishes** begin with `unsafe_`; every start logs those that are set, and `authproxy_unsafe_settings` counts them.
+- **Unsafe wishes** begin with `unsafe_`; every start logs those that are set, and a `proxy_protocol.from` that is the whole
+  world; `authproxy_unsafe_settings` counts them.
 
 | Type | Is written |
 |---|---|

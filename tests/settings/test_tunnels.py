@@ -137,3 +137,13 @@ def test_a_target_elsewhere_is_noted(load_text):
     loaded = load_text(TEXT % ", target: db.internal:5432, unsafe_remote_plaintext: true")
 
     assert [note.split(": ", 1)[1] for note in loaded.notes] == ["listeners.repl.unsafe_remote_plaintext: in use"]
+
+
+@pytest.mark.parametrize("believed", ["0.0.0.0/0", "'::/0'"])
+def test_a_listener_that_believes_everybody_is_noted(load_text, believed):
+    """It is allowed, for networks that nobody else can reach; half of the world is somebody's choice."""
+    (note,) = load_text(TEXT % f"{TARGET}, proxy_protocol: {{from: [10.0.0.0/8, {believed}]}}").notes
+    text = "believes everybody about where they come from: name the networks of your balancers"
+
+    assert note.split(": ", 1)[1] == f"listeners.repl.proxy_protocol.from[1]: {text}"
+    assert load_text(TEXT % f"{TARGET}, proxy_protocol: {{from: [10.0.0.0/8]}}").notes == ()
