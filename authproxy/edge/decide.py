@@ -108,7 +108,7 @@ def _decide_visitor(
         return _denied(services, facts, route.zone, verdict)
     facts.allow = verdict
     head = facts.request
-    if head.is_usual and head.method in SAFE_METHODS and route.allow is None:
+    if head.is_usual and head.method in SAFE_METHODS and route.allow is None and verdict.matched is not _GRACE:
         return None
     return _admitted(services, facts, route, verdict)
 

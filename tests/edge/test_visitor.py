@@ -17,7 +17,7 @@ from authproxy.core.route import Pattern
 from authproxy.core.secret import Secret
 from authproxy.core.session import Session, SessionRules, begin, store_keys
 from authproxy.core.session_key import SessionKey
-from authproxy.core.stats import StoreStats
+from authproxy.core.stats import RouteStats, StoreStats
 from authproxy.edge.decide import decide, fetch_and_judge
 from authproxy.edge.facts import Facts
 from authproxy.edge.line import Line
@@ -141,6 +141,24 @@ async def test_a_session_lets_in(store, known):
     assert (request.allow.record, request.allow.method, request.allow.version) == (RECORD, "session", 3)
     assert request.allow.pepper == "id"
     assert lines_of(request) == b""
+
+
+@pytest.mark.parametrize("store", [MemorySessions(), Far()], ids=["near", "far"])
+@pytest.mark.parametrize("is_usual", [False, True])
+async def test_a_session_of_a_token_in_grace_is_counted(store, is_usual):
+    """However its head was read: 0 means that nobody needs the old token any more, to sign in or to stay so."""
+    rotated = replace(
+        RECORD, rotation_version=4, hash=bytes(64), previous_hash=RECORD.hash, grace_expires_at=NOW + HOUR
+    )
+    counted = RouteStats()
+    for version, expected in ((3, 1), (4, 1)):
+        made = begin(RULES, ID, rotated, version, NOW)
+        store._sessions[made.key] = made
+        request = asked(COOKIE, store=store, users=Users(rotated, rotated), stats=counted)
+        request.request.is_usual = is_usual
+
+        assert await outcome(request) is None
+        assert counted.graced == expected
 
 
 async def test_what_is_known_at_once_is_decided_at_once():

@@ -46,7 +46,7 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "decide: route = facts.listener.whole if is_usual else None: if False for is_usual",
             "decide: if route is None:: if True for route is None",
             "decide: if not route.is_plain and (answer := _answer_itself(route, head)) is not None:: without not route.is_plain",
-            "_decide_visitor: if head.is_usual and head.method in SAFE_METHODS and (route.allow is None):: if False for head.is_usual and head.method in SAFE_METHODS and (route.allow is None)",
+            "_decide_visitor: if head.is_usual and head.method in SAFE_METHODS and (route.allow is None) and (verdict.ma: if False for head.is_usual and head.method in SAFE_METHODS and (route.allow is None) and (verdict.matched is not _GRACE)",
             "_admitted: if head.upgrade is not None and wanted_upgrade(route, head) is not None and has_too_many_t: without head.upgrade is not None",
         ],
         "the clock is read once more than it need be": [
