@@ -30,8 +30,8 @@ _USER_ID_BYTES = 16
 SHAPE = rb"(?P<prefix>[A-Za-z0-9-]{1,4004}+)_02(?P<version>[0-9A-Fa-f]{4})_(?P<payload>[A-Za-z2-7]{84})"
 """The expression that every token matches; what its groups hold is for `assemble`."""
 
-WITHIN = rb"(?<![A-Za-z0-9-])(?P<prefix>[A-Za-z0-9-]++)_02[0-9A-Fa-f]{4}_[A-Za-z2-7]{84}"
-"""The expression that finds tokens in any text.
+WITHIN = rb"(?:(?<![A-Za-z0-9-])|(?<=_[A-Za-z2-7]{84}))(?P<prefix>[A-Za-z0-9-]*+)_02[0-9A-Fa-f]{4}_[A-Za-z2-7]{84}"
+"""The expression that finds tokens in any text, also right behind one another.
 
 A search with `SHAPE` would begin anew at every letter: 0.2 s for 8 KB that a client has made up.
 """

@@ -10,6 +10,7 @@ import time
 from collections.abc import Callable
 from math import floor
 from typing import Final
+from urllib.parse import quote, unquote_to_bytes
 
 from authproxy.core.token import WITHIN
 from authproxy.edge.facts import Facts
@@ -19,6 +20,8 @@ _MAX_PATH: Final = 512
 _TOKEN_SIGN: Final = b"_02"
 _LEAST_TOKEN: Final = 93
 _token: Final = re.compile(WITHIN)
+# What need not be escaped where a path is shown.
+_BARE: Final = "!$&'()*+,/:;<=>@[]^`{|}"
 # Handing over wakes the writer, which then contends for the interpreter: seldom, and much.
 _FLUSH_LINES: Final = 4096
 # Seconds for which the time in a line need not be spelled anew.
@@ -55,15 +58,16 @@ class AccessLog:
             self._tell_time()
         head, route, allow = facts.request, facts.route, facts.allow
         started, answered = facts.started, facts.answered_at
-        path, host = head.path, head.host
+        method, path, host = head.method, head.path, head.host
         if not head.is_usual or len(path) > _MAX_PATH or _TOKEN_SIGN in path:
-            path = _shown(path)
+            # A method is any word that a client likes.
+            method, path = _shown(method), _shown(path)
         if len(host) >= _LEAST_TOKEN:
             host = _shown(host)
         lines = self._lines
         lines.append(
             _LINE % (
-                self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, head.method,
+                self._stamp, event.encode(), facts.request_id, facts.listener.log_facts, facts.origin.said, method,
                 host, path, status, _MS[floor((now - started) * 1e5)],
                 _MS[floor((answered - started) * 1e5) if answered else 0], facts.received, facts.sent,
                 _NO_ROUTE if route is None else route.log_facts,
@@ -99,9 +103,17 @@ class AccessLog:
 
 
 def _shown(text: bytes) -> bytes:
-    """Return what a client wrote as the log may show it: no token, and what JSON takes for itself escaped."""
+    """Return what a client wrote as the log may show it: no token, and what JSON takes for itself escaped.
+
+    A token that is only seen once escapes are read, or read twice, is one to whoever reads the log: the text is then
+    shown as it reads.
+    """
     if _TOKEN_SIGN in text:
         text = _token.sub(b"(token)", text)
+    if b"%" in text and len(text) >= _LEAST_TOKEN:
+        read = unquote_to_bytes(unquote_to_bytes(text))
+        if _token.search(read) is not None:
+            text = quote(_token.sub(b"(token)", read), safe=_BARE).encode("ascii")
     return text[:_MAX_PATH].replace(b"\\", b"\\\\").replace(b'"', b'\\"')
 
 

@@ -4,6 +4,8 @@ Delete first, then set: `names.RequestNames` has dropped every spelling of what 
 """
 
 import re
+from binascii import Error as BinasciiError
+from binascii import a2b_base64
 from collections.abc import Sequence
 from typing import Final
 from urllib.parse import unquote_to_bytes
@@ -25,6 +27,7 @@ _BOUNDARIES: Final = frozenset({b"/", b"?", b""})
 _tokens: Final = re.compile(WITHIN).finditer
 # Looser than what authenticates: a reader behind us may take what we do not.
 _SCHEMES: Final = frozenset({b"bearer", b"token"})
+_BASIC: Final = b"basic"
 
 
 def upstream_head(facts: Facts, route: Route) -> bytes | None:
@@ -131,7 +134,17 @@ def carries_our_token(authorization: bytes, prefixes: tuple[bytes, ...]) -> bool
     if scheme in _SCHEMES and rest.lstrip(b" ").startswith(prefixes):
         return True
     # Without a scheme, or under one that is not for tokens, it lets nobody in; who reads it can show it as it should be.
+    if scheme == _BASIC:
+        # As user or password, which is what many a client has a place for.
+        lowered += b" " + _decoded(authorization[len(_BASIC) :]).lower()
     return any(found["prefix"] + b"_" in prefixes for found in _tokens(lowered))
+
+
+def _decoded(text: bytes) -> bytes:
+    try:
+        return a2b_base64(text + b"==")
+    except BinasciiError:
+        return b""
 
 
 def _credentials(facts: Facts, route: Route) -> bytes:

@@ -1,5 +1,7 @@
 """Who is calling, and what an upstream is told about it (RFC 6750)."""
 
+from base64 import b64encode
+
 import pytest
 
 from tests.conformance.proxy import ALICE, BOB, GOOD, request, token
@@ -135,7 +137,8 @@ def test_no_user_agent_opens_anything(wire, fence, agent):
     "value",
     ["Bearer " + OURS, "bearer " + OURS.upper(), "Token " + token("web", ALICE), "Bearer   " + OURS, "Bearer svc_broken",
      "TOKEN web_x", "Bearer\t" + OURS, OURS, "Basic " + OURS, "Negotiate,Bearer " + OURS, 'Digest username="' + OURS + '"',
-     "Bearer" + chr(0xA0) + OURS, "ApiKey x," + token("web", ALICE).upper()],
+     "Bearer" + chr(0xA0) + OURS, "ApiKey x," + token("web", ALICE).upper(), "Hawk " + token("api", ALICE, prefix="other") + OURS,
+     "Basic " + b64encode(b"alice:" + OURS.encode()).decode()],
 )  # fmt: skip
 def test_our_tokens_do_not_pass_public_routes(wire, upstream, value):
     """Of any zone, whole or broken: an upstream that nobody guards has no use for it."""

@@ -5,6 +5,7 @@ import time
 from datetime import UTC, datetime
 from types import SimpleNamespace
 from typing import Any, cast
+from urllib.parse import unquote
 
 import pytest
 from hypothesis import given
@@ -16,11 +17,13 @@ from authproxy.edge.facts import Facts, facts_of
 from authproxy.http1.head import request_head
 
 
-def facts(started: float, answered_at: float = 0.0, path: bytes = b"/a", host: bytes = b"localhost") -> Facts:
+def facts(
+    started: float, answered_at: float = 0.0, path: bytes = b"/a", host: bytes = b"localhost", method: bytes = b"GET"
+) -> Facts:  # fmt: skip
     """Return the facts of a request without a route."""
     listener = SimpleNamespace(log_facts=b'"listener":"public","generation":1')
-    usual = worth_a_look(path) is None and b'"' not in path
-    head = request_head(b"GET", path, path, host, is_usual=usual)
+    usual = worth_a_look(path) is None and b'"' not in path and method == b"GET"
+    head = request_head(method, path, path, host, is_usual=usual)
     made = facts_of(
         cast("Any", None), cast("Any", listener), head, b"0" * 32, cast("Any", SimpleNamespace(said=b"::1")), started
     )
@@ -90,6 +93,33 @@ def test_no_token_is_shown_wherever_a_client_puts_it(path: bytes) -> None:
     assert told["host"] == "(token).test"
 
 
+OTHER = b"web_02ffff_" + b"b" * 84
+
+
+@pytest.mark.parametrize("between", [b"", b"-", b"_", b"x", b"/", b"7Z", b"\\", b"%2F", b"-a_"])
+@pytest.mark.parametrize("method", [b"GET", TOKEN, TOKEN + b"-" + TOKEN, b"!" + TOKEN])
+def test_no_token_is_shown_behind_another_one(between: bytes, method: bytes) -> None:
+    """Whatever stands between them, if anything does; in the method, too, which is any word."""
+    told = line(facts(1.0, path=b"/" + TOKEN + between + OTHER + OTHER, host=TOKEN + OTHER, method=method), 2.0)
+
+    for secret in (b"a" * 84, b"b" * 84):
+        assert secret.decode() not in json.dumps(told)
+    assert told["path"].startswith("/(token)")
+
+
+@pytest.mark.parametrize("sign", [b"%%%02X", b"%%%02x", b"%%25%02X"])
+@pytest.mark.parametrize("escaped", [b"_", b"s", b"a", b"0", TOKEN])
+def test_no_token_is_shown_by_way_of_escapes(escaped: bytes, sign: bytes) -> None:
+    """Whoever reads the log can read them, one time or two."""
+    hidden = b"".join(sign % byte if byte in escaped else b"%c" % byte for byte in TOKEN)
+    told = line(facts(1.0, path=b"/a%20b/" + hidden + b'/"c%0A'), 2.0)
+
+    assert told["path"].startswith("/a%20b/")
+    assert "(token)/" in told["path"]
+    assert "a" * 84 not in unquote(unquote(told["path"]))
+    assert told["path"].isprintable()
+
+
 @given(st.lists(st.sampled_from([b"/", b"a", b"_02", b'"', b"\\", b"%22", b"ab" * 200]), max_size=8))
 def test_a_path_is_shown_as_it_came(pieces: list[bytes]) -> None:
     """Up to its 512th byte."""
@@ -98,7 +128,11 @@ def test_a_path_is_shown_as_it_came(pieces: list[bytes]) -> None:
     assert line(facts(1.0, path=path), 2.0)["path"] == path[:512].decode()
 
 
-@pytest.mark.parametrize("made_up", [b"/_02" + b"a" * 65_000, b"/" + b"a-" * 32_500 + b"_02", b"/_02" * 16_000])
+@pytest.mark.parametrize(
+    "made_up",
+    [b"/_02" + b"a" * 65_000, b"/" + b"a-" * 32_500 + b"_02", b"/_02" * 16_000, (b"_" + b"a" * 84) * 700 + b"_02", b"%5F02" * 13_000,
+     (b"_020000_" + b"a" * 83 + b"_") * 700],
+)  # fmt: skip
 def test_a_path_that_looks_for_trouble_costs_no_more_than_another(made_up: bytes) -> None:
     """A stranger's request is logged too: nobody else may wait for its line."""
     began = time.thread_time()

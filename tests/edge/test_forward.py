@@ -1,5 +1,6 @@
 """The quick ways to build a head for the upstream build what the long one builds, byte for byte."""
 
+from base64 import b64encode
 from dataclasses import replace
 from itertools import product
 
@@ -9,7 +10,7 @@ from authproxy.core.decision import Allow
 from authproxy.core.match import Match
 from authproxy.core.names import RequestNames
 from authproxy.core.route import Pattern
-from authproxy.edge.forward import upstream_head
+from authproxy.edge.forward import carries_our_token, upstream_head
 from authproxy.http1.request import HeadLimits, RequestReader
 from authproxy.runtime import IdentityValue
 from tests.edge import made
@@ -66,3 +67,32 @@ def test_the_quick_way_builds_what_the_long_one_does(identity, allow, cookies, t
     assert OURS not in quick
     assert b"Authorization" not in quick
     assert quick.count(b"X-User-Id: " + made.USER_TEXT.encode()) == int(ID in identity and allow is not None)
+
+
+TOKEN = made.GOOD.removeprefix(b"Authorization: Bearer ")
+FOREIGN = TOKEN.replace(b"svc_", b"other_")
+
+
+@pytest.mark.parametrize(
+    "value",
+    [
+        b"Bearer " + FOREIGN + TOKEN,
+        b"Hawk " + FOREIGN + FOREIGN + TOKEN,
+        b"Basic " + b64encode(b"alice:" + TOKEN),
+        b"basic \t" + b64encode(TOKEN.upper() + b":"),
+        b"BASIC " + b64encode(b"x:" + TOKEN).rstrip(b"="),
+    ],
+)
+def test_a_token_of_ours_is_found_wherever_it_stands(value):
+    """Right behind another one; as a user or a password, whose scheme writes them in base64."""
+    assert carries_our_token(value, (b"web_", b"svc_"))
+    assert not carries_our_token(value, (b"web_",))
+
+
+@pytest.mark.parametrize(
+    "value",
+    [b"Basic YWxpY2U6cHc=", b"Basic x", b"Basic", b"Basic \xff\xff", b"Basic " + b64encode(b"alice:" + FOREIGN), FOREIGN + FOREIGN],
+)  # fmt: skip
+def test_credentials_of_others_are_theirs(value):
+    """Whether they can be read or not."""
+    assert not carries_our_token(value, (b"web_", b"svc_"))
