@@ -80,7 +80,8 @@ def server_context(
         return context
     trust = believed(keystore, client)
     # At every handshake OpenSSL would look for a lone leaf's issuers among those that it trusts, verify and send them:
-    # the same bytes for a tenth of a millisecond. It does not where it is given a chain.
+    # the same bytes for a tenth of a millisecond. It does not where it is given a chain. Where it has a choice it goes on
+    # choosing: it takes one that is valid at that moment.
     load_keystore(context, replace(keystore, chain=with_issuers(keystore.chain, trust.certificates)))
     _believe(context, trust)
     context.verify_mode = ssl.CERT_REQUIRED if client.mode is ClientMode.REQUIRED else ssl.CERT_OPTIONAL

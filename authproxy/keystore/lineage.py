@@ -78,12 +78,20 @@ def with_issuers(
 ) -> tuple[x509.Certificate, ...]:
     """Return a chain that is only a leaf, continued by its issuers among `known`, a self-signed root included.
 
-    Of several that fit, the one that is valid for longest; a longer chain is returned as it is.
+    As it is where several fit, of which one may have been renewed, or have signed another's key: which of them serves
+    the peers depends on the moment. A longer chain is returned as it is, too.
     """
     if len(chain) > 1:
         return chain
-    lineage = _climb(chain[0], tuple(sorted(known, key=lambda one: one.not_valid_after_utc, reverse=True)))
-    return lineage.chain if lineage.root is None else (*lineage.chain, lineage.root)
+    heap, found = tuple(known), list(chain)
+    while not is_self_signed(found[-1]):
+        issuers = [each for each in heap if each not in found and issued_by(found[-1], each)]
+        if len(issuers) > 1:
+            return chain
+        if not issuers:
+            break
+        found += issuers
+    return tuple(found)
 
 
 def stray_notes(lineage: Lineage, source: str) -> tuple[str, ...]:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authproxy.errors import MaterialError
 from authproxy.keystore import (
@@ -25,6 +26,8 @@ from authproxy.keystore.lineage import with_issuers
 V12, V13 = ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3
 VERSIONS = [V12, V13]
 LOCALHOST = x509.SubjectAlternativeName([x509.DNSName("localhost")])
+SERVER_AUTH = x509.ExtendedKeyUsage([ExtendedKeyUsageOID.SERVER_AUTH])
+SIGNS = x509.BasicConstraints(ca=True, path_length=None)
 
 
 def trust(*people) -> Truststore:
@@ -83,18 +86,37 @@ def test_whom_clients_are_to_trust_is_sent_with_a_lone_leaf(  # noqa: PLR0917  #
     assert sent(deep_server.keystore(middle), root, middle) == texts(deep_server, middle)
 
 
-def test_of_an_authority_s_certificates_the_one_that_lasts_is_sent(issue, server, root):
-    """A renewed one has the same name and key; peers that look at dates believe it for longer."""
-    signs = root.certificate.extensions.get_extension_for_class(x509.BasicConstraints).value
-    early, late = (
-        issue("root", None, signs, key=root.key, end=datetime(year, 1, 1, tzinfo=UTC)) for year in (2040, 2045)
-    )
-    own = (server.certificate,)
+@pytest.mark.parametrize("turn", [1, -1])
+def test_where_several_could_have_issued_it_openssl_chooses_at_each_handshake(issue, root, other_root, shake, turn):
+    """A renewed authority that is not valid yet is not sent, in whatever order they stand; nor is any chosen for good."""
+    middle = issue("middle", root, SIGNS, end=datetime(2040, 1, 1, tzinfo=UTC))
+    renewed = issue("middle", root, SIGNS, key=middle.key, begin=datetime(2039, 1, 1, tzinfo=UTC))
+    crossed = issue("middle", other_root, SIGNS, key=middle.key)
+    leaf = issue("leaf", middle, SERVER_AUTH, LOCALHOST)
+    trusted = demanding(ClientMode.OPTIONAL, root, *(middle, renewed)[::turn])
+    context = server_context(leaf.keystore(), minimum=V12, client=trusted)
+    own = (leaf.certificate,)
 
-    for heap in ((early, late), (late, early)):
-        assert with_issuers(own, [one.certificate for one in heap]) == (*own, late.certificate)
-    assert with_issuers((*own, early.certificate), [late.certificate]) == (*own, early.certificate)
-    assert with_issuers((root.certificate,), [late.certificate]) == (root.certificate,)
+    assert shake(context, client_context(trust(root))).client.getpeercert()
+    assert with_issuers(own, [middle.certificate, root.certificate, crossed.certificate][::turn]) == own
+    assert with_issuers(own, [middle.certificate, root.certificate][::turn]) == (
+        *own, middle.certificate, root.certificate,
+    )  # fmt: skip
+
+
+def test_issuers_are_continued_as_far_as_there_is_one_only(issue, server, root, other_root):
+    """Not behind a chain, not behind a root, and two that have signed one another are sent once each."""
+    own = (server.certificate,)
+    first, second = issue("A", None, SIGNS), issue("B", None, SIGNS)
+    one, two = issue("A", second, SIGNS, key=first.key), issue("B", first, SIGNS, key=second.key)
+    leaf = issue("leaf", one, SERVER_AUTH).certificate
+
+    assert with_issuers(own, iter([other_root.certificate, root.certificate])) == (*own, root.certificate)
+    assert with_issuers((*own, other_root.certificate), [root.certificate]) == (*own, other_root.certificate)
+    assert with_issuers((root.certificate,), [root.certificate]) == (root.certificate,)
+    assert with_issuers(own, [*own, root.certificate]) == (*own, root.certificate)
+    assert with_issuers(own, ()) == own
+    assert with_issuers((leaf,), [one.certificate, two.certificate]) == (leaf, one.certificate, two.certificate)
 
 
 def test_truststore_may_hold_an_intermediate_only(deep_server, middle, root, shake):
