@@ -34,6 +34,9 @@ def _listen_tcp(bind: Place) -> socket.socket:
     made = socket.socket(family, socket.SOCK_STREAM)
     try:
         made.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        # What is sent is complete: the kernel need not wait for more. Set now, because those who connect from the next
+        # lines on inherit it, also before anybody accepts them.
+        made.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         if family == socket.AF_INET6:
             # `[::]` beside `0.0.0.0` in one list must not collide.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)

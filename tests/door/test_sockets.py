@@ -29,6 +29,17 @@ def test_it_listens_and_does_not_block(host):
         assert not made.getblocking()
 
 
+@pytest.mark.parametrize("host", [host for host in ("127.0.0.1", "::1") if has_address(host)])
+def test_who_connects_before_anybody_accepts_does_not_wait_for_nagle(host):
+    """All listeners are open before the first one serves; what an accepted socket inherits is settled when it connects."""
+    with listen(Place(host=host, port=0)) as made, socket.create_connection(made.getsockname()[:2], 5):
+        made.setblocking(True)
+        made.settimeout(5)
+        accepted, _ = made.accept()
+        with accepted:
+            assert accepted.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+
+
 def test_an_address_that_is_taken_is_told():
     """By its name, without a stack."""
     with listen(Place(host="127.0.0.1", port=0)) as made:
