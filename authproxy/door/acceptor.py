@@ -70,7 +70,7 @@ class Acceptor:
         """Accept on this socket from now on."""
         family, address = int(listening.family), listening.getsockname()
         if family != socket.AF_UNIX:
-            # What is sent is complete: the kernel need not wait for more. Those who are accepted inherit it.
+            # As `listen` does, for a socket of somebody else's making.
             listening.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             if ip_address(address[0].partition("%")[0]).is_unspecified:
                 address = None
@@ -170,13 +170,13 @@ class Acceptor:
         transport.on_gone = lambda: self._caps.leave(address)
         # What counts is what is demanded now: a reload may have come after the handshake's beginning.
         demand = None if self.contexts is None else self.contexts.demand
-        if demand is not None:
-            refused = judge_peer(transport.get_extra_info("ssl_object"), demand, self._now())
-            if refused is not None:
-                self._turn_away(arrival, transport, refused)
-                return
-        self._note_success(arrival, transport)
         try:
+            if demand is not None:
+                refused = judge_peer(transport.get_extra_info("ssl_object"), demand, self._now())
+                if refused is not None:
+                    self._turn_away(arrival, transport, refused)
+                    return
+            self._note_success(arrival, transport)
             protocol = self._factory(arrival.is_spare)
         except BaseException:
             # Nobody else would ever end it.

@@ -10,7 +10,7 @@ import pytest
 from cryptography import x509
 from cryptography.hazmat.primitives.serialization import Encoding
 
-from authproxy.door import gate
+from authproxy.door import acceptor, gate
 from authproxy.door.contexts import Contexts
 from authproxy.keystore import Demand, Denied, PeerFault, Truststore, certificate_names
 from tests.door.test_acceptor import House
@@ -87,6 +87,29 @@ def test_what_counts_is_what_is_demanded_at_the_end_of_the_handshake(run, materi
         await house.empty()
 
     run(scene())
+
+
+def test_a_gate_that_fails_ends_the_connection(run, material, complaints, monkeypatch):
+    """It has no deadline any more and no protocol yet: who is silent would stay, and stay counted, for good."""
+
+    def fail(*_):
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(acceptor, "judge_peer", fail)
+
+    async def scene():
+        house = House(door(material, demanding(material)))
+        peer = await call(house, material.client_side(shows=material.client))
+        assert await peer.rest() == b""
+        assert peer.how == "cut"
+        assert house.protocols == []
+        peer.plain.close()
+        await house.empty()
+
+    run(scene())
+
+    assert [type(one["exception"]) for one in complaints] == [ZeroDivisionError]
+    complaints.clear()
 
 
 @pytest.mark.parametrize("kept", ["in a ticket", "in the cache"])
