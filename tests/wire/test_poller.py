@@ -1,6 +1,7 @@
 """One epoll for all: nobody is called for another's socket, nobody is forgotten, and nothing spins."""
 
 import asyncio
+import os
 import socket
 from pathlib import Path
 
@@ -10,6 +11,8 @@ from typing_extensions import override
 from authproxy.wire.plain import SocketTransport
 from authproxy.wire.poller import Poller, poller_of
 from tests.wire.ends import PATIENCE, Recorder, plain_ends, tls_ends
+
+MUCH = os.urandom(300_000)
 
 
 def test_one_handler_may_end_anothers_connection(run):
@@ -64,6 +67,54 @@ def test_a_descriptor_may_be_used_again(run):
             await asyncio.sleep(0)
 
         assert len(numbers) < 12
+
+    run(scene())
+
+
+def test_a_descriptor_may_be_used_again_whose_peer_took_nothing(run):
+    """What was still to be sent is not waited for in the next connection's name, and that one's is."""
+
+    async def scene():
+        numbers = set()
+        for _ in range(6):
+            ends = plain_ends(small=True)
+            numbers.add(ends.socket.fileno())
+            ends.transport.write(MUCH)
+            await ends.protocol.heard_of("pause")
+            ends.transport.abort()
+            ends.peer.close()
+            await ends.protocol.heard_of("lost")
+        ends = plain_ends(small=True)
+        assert ends.socket.fileno() in numbers
+        ends.transport.write(MUCH)
+        assert await ends.peer.exactly(len(MUCH)) == MUCH
+        ends.transport.abort()
+        ends.peer.close()
+        await ends.protocol.heard_of("lost")
+
+    run(scene())
+
+
+def test_reading_and_writing_wait_side_by_side(run):
+    """Each may begin, and end, while the other waits."""
+
+    async def scene():
+        ends = plain_ends(small=True)
+        ends.transport.write(MUCH)
+        await ends.protocol.heard_of("pause")
+        await ends.peer.send(b"one")
+        await ends.protocol.until(lambda: ends.protocol.data == b"one")
+        ends.transport.pause_reading()
+        await ends.peer.send(b"two")
+        assert await ends.peer.exactly(1000) == MUCH[:1000]
+        ends.transport.resume_reading()
+        await ends.protocol.until(lambda: ends.protocol.data == b"onetwo")
+        assert await ends.peer.exactly(len(MUCH) - 1000) == MUCH[1000:]
+        await ends.peer.send(b"three")
+        await ends.protocol.until(lambda: ends.protocol.data == b"onetwothree")
+        ends.transport.abort()
+        ends.peer.close()
+        await ends.protocol.heard_of("lost")
 
     run(scene())
 
