@@ -346,6 +346,41 @@ def test_a_paused_reader_gets_what_came_with_the_handshake(run, material, versio
     run(scene())
 
 
+def test_our_end_takes_nothing_from_what_waits_to_be_read(run, material, version):
+    """It came with the handshake, to a protocol that says goodbye before it reads on."""
+
+    class Brief(Recorder):
+        @override
+        def connection_made(self, transport):
+            super().connection_made(transport)
+            self.transport.pause_reading()
+            self.transport.write_eof()
+
+    async def scene():
+        ours, theirs = connected()
+        loop = asyncio.get_running_loop()
+        protocol = Brief()
+        transport = TlsTransport(loop, ours, material.server_side(version), lambda made, _: made.begin(protocol))
+        transport.shake()
+        peer = tls_peer(theirs, material.client_side(version), server=False)
+        last = await peer.shake(sends_last=False)
+        await peer.plain.send(last + peer.records(b"request"))
+        await protocol.heard_of("made")
+        transport.resume_reading()
+        await protocol.heard_of("data")
+        assert await peer.rest() == b""
+        assert peer.how == "clean"
+        await peer.plain.send(peer.goodbye())
+        await protocol.heard_of("lost")
+
+        assert protocol.data == b"request"
+        assert protocol.heard == ["made", "data", "eof", "lost"]
+        assert protocol.lost is None
+        peer.plain.close()
+
+    run(scene())
+
+
 def test_bytes_before_a_bad_record_are_delivered(run, material, version):
     """Then the connection ends with what was wrong, never cleanly, and the peer is told by an alert."""
 
@@ -849,6 +884,38 @@ def test_key_updates_without_end_fill_no_memory(  # noqa: PLR0917
         if not takes:
             assert isinstance(ends.protocol.lost, ssl.SSLError)
             assert "takes none" in str(ends.protocol.lost)
+
+    run(scene())
+
+
+@pytest.mark.parametrize("too_much", [False, True])
+def test_a_peer_is_given_up_beyond_its_measure_and_not_before(run, material, version, too_much, monkeypatch):
+    """Whoever is slow to take much may speak all the same; of whoever is given up not a byte is heard any more."""
+
+    class Strict(Recorder):
+        @override
+        def data_received(self, data):
+            assert not self.transport.is_closing()
+            super().data_received(data)
+
+    async def scene():
+        ends = await tls_ends(material, version, small=True, protocol=Strict())
+        ends.transport.write(MUCH)
+        ends.transport.flush()
+        ends.transport.write(MUCH[: 2 * tls._WAITING])
+        waiting = ends.transport._outgoing.pending
+        assert waiting > tls._WAITING
+        monkeypatch.setattr(tls, "_UNTAKEN", waiting - too_much)
+        await ends.peer.send(b"hello")
+        await ends.protocol.heard_of("lost" if too_much else "data")
+        if too_much:
+            assert ends.protocol.data == b""
+            assert "takes none" in str(ends.protocol.lost)
+        else:
+            assert await ends.peer.exactly(len(MUCH) + 2 * tls._WAITING) == MUCH + MUCH[: 2 * tls._WAITING]
+            ends.transport.abort()
+            await ends.protocol.heard_of("lost")
+        ends.peer.plain.close()
 
     run(scene())
 
