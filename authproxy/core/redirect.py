@@ -26,8 +26,9 @@ _bad_escape: Final = re.compile(r"%(?:[01][0-9A-Fa-f]|7[Ff]|5[Cc])").search
 # Everything that RFC 3986 does not allow to stand bare in a path or query, and a percent sign that escapes nothing.
 _bare: Final = re.compile(r"%(?![0-9A-Fa-f]{2})|[^A-Za-z0-9\-._~!$&'()*+,;=:@/?%]")
 _path_end: Final = re.compile(r"[?#]")
-# A slash or backslash right after the first slash, however often it is encoded: who decodes once too often reads a host.
-_second_slash: Final = re.compile(rb"/(?:[/\\]|%(?:25)*(?:2[Ff]|5[Cc]))").match
+_second_slash: Final = re.compile(rb"/[/\\]").match
+# A percent sign that was encoded again and again: what it is in the end, in one step.
+_chain: Final = re.compile(rb"%(?:25)+(?=[0-9A-Fa-f]{2})")
 
 
 def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
@@ -47,7 +48,8 @@ def safe_next(raw: str, own: Collection[str] = ()) -> str | None:
     decoded = unquote_to_bytes(_path_end.split(raw)[0])
     twice = unquote_to_bytes(decoded)
     # What is a dot segment when decoded once still is one when decoded twice.
-    if dot_segment(twice) is not None or _second_slash(decoded) is not None or _second_slash(twice) is not None:
+    # A second slash is none at any depth: whoever decodes once too often reads a host.
+    if dot_segment(twice) is not None or _second_slash(_whole(twice)) is not None:
         return None
     if _bare_path(decoded) in {_bare_path(path.encode()) for path in own}:
         return None
@@ -68,6 +70,13 @@ def login_location(login: str, target: bytes, own: Collection[str] = ()) -> byte
         # `+` is encoded too: a form's reader takes a bare one for a blank.
         location += "?next=" + quote(wanted, safe="")
     return location.encode("ascii")
+
+
+def _whole(path: bytes) -> bytes:
+    """Return a path from which nothing more can be decoded; each step takes off a third or more of what is left to do."""
+    while (less := unquote_to_bytes(_chain.sub(b"%", path))) != path:
+        path = less
+    return path
 
 
 def _bare_path(path: bytes) -> bytes:
