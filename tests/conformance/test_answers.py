@@ -248,13 +248,14 @@ def test_a_head_of_64_kib_is_the_largest(wire, upstream, size, status, cut):
 
 
 def test_early_hints_pass(wire, upstream):
-    """103 with its fields, then the answer."""
-    upstream.answer(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\n\r\n" + LENGTH)
+    """103 with its fields, less those of a body that it cannot have (RFC 9110, 8.6), then the answer."""
+    upstream.answer(b"HTTP/1.1 103 Early Hints\r\nLink: </a>\r\nContent-Length: 5\r\n\r\n" + LENGTH)
     wire.send(request())
     interim = wire.interim()
 
     assert interim.status == 103
     assert interim.one("Link") == b"</a>"
+    assert interim.all("Content-Length") == []
     assert wire.answer().body == b"hello"
 
 

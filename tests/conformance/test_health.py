@@ -22,8 +22,11 @@ def test_health_is_answered_here(wire, fence):
 
 
 def test_health_is_logged_under_the_id_that_it_says(proxy, wire, dial):
-    """As every answer of the proxy's own is: one line; a trusted peer may choose the id."""
+    """As every answer of the proxy's own is: one line; a trusted peer may choose the id, and nobody else."""
     answers = [wire.ask(ASK), wire.ask(ASK.replace(b"GET", b"HEAD"))]
+    answers.append(
+        wire.ask(ASK.replace(b"\r\n\r\n", b"\r\nX-Request-Id: from-afar\r\nX-Forwarded-For: 192.0.2.7\r\n\r\n"))
+    )
     answers.append(dial(source=TRUSTED).ask(ASK.replace(b"\r\n\r\n", b"\r\nX-Request-Id: from-afar\r\n\r\n")))
     for answer in answers:
         own = answer.one("X-Request-Id")
@@ -32,8 +35,9 @@ def test_health_is_logged_under_the_id_that_it_says(proxy, wire, dial):
         assert (told["event"], told["status"], told["path"]) == ("request.answered", 200, "/healthz")
         assert [line["request_id"] for line in proxy.access].count(told["request_id"]) == 1
 
-    assert answers[2].one("X-Request-Id") == b"from-afar"
-    assert len({answer.one("X-Request-Id") for answer in answers}) == 3
+    assert [answer.one("X-Request-Id") == b"from-afar" for answer in answers] == [False, False, False, True]
+    assert proxy.wait_access(answers[2].one("X-Request-Id"))["client"] == proxy.upstream.source
+    assert len({answer.one("X-Request-Id") for answer in answers}) == 4
 
 
 def test_health_and_proxied_requests_alternate(wire, upstream):
