@@ -11,10 +11,15 @@ from ipaddress import ip_network
 
 import pytest
 
+from authproxy.core.peer import Peer
+from authproxy.core.place import Place
 from authproxy.core.stats import ListenerStats
 from authproxy.door.acceptor import Acceptor
 from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
+from authproxy.door.peer import peer_of
+from authproxy.door.sockets import listen
+from tests.door.test_sockets import has_address
 from tests.wire.ends import PATIENCE, PlainPeer, Recorder, reset, tls_peer
 
 NOW = datetime(2026, 11, 1, tzinfo=UTC)
@@ -119,6 +124,60 @@ def test_a_client_comes_in_and_leaves_nothing(run, material, contexts):
         peer.plain.close()
         await house.empty()
         assert house.reports == []
+
+    run(scene())
+
+
+@pytest.mark.parametrize(
+    ("bind", "goes_to"),
+    [
+        (Place(host=bind), to)
+        for bind, to in (("127.0.0.1", "127.0.0.1"), ("0.0.0.0", "127.0.0.2"), ("::1", "::1"), ("::", "::1"))
+        if has_address(to)
+    ],
+    ids=str,
+)
+def test_a_connection_tells_its_own_two_addresses(run, bind, goes_to):
+    """Also of a listener that has many: upstreams and tunnels are told which one the client came to."""
+
+    async def scene():
+        house = House(None)
+        listening = listen(bind)
+        house.acceptor.add(listening)
+        with socket.create_connection((goes_to, listening.getsockname()[1]), PATIENCE) as client:
+            await house.until(lambda: house.protocols)
+            transport = house.protocols[0][0].transport
+            told = transport.get_extra_info
+
+            assert (told("peername"), told("sockname")) == (client.getsockname(), client.getpeername())
+            assert told("socket").family == client.family
+            (address, port), own = client.getsockname()[:2], client.getpeername()[1]
+            assert peer_of(transport) == Peer(address, port, own)
+        await house.empty()
+
+    run(scene())
+
+
+def test_a_client_of_a_unix_socket_has_no_address(run, tmp_path):
+    """Nor is any made up, and it is counted under none."""
+    listening = listen(Place(unix=str(tmp_path / "s")))
+
+    async def scene():
+        house = House(None)
+        house.acceptor.announcers = LOOPBACK
+        house.acceptor.add(listening)
+        client = socket.socket(socket.AF_UNIX)
+        client.connect(str(tmp_path / "s"))
+        await house.until(lambda: house.protocols)
+        transport = house.protocols[0][0].transport
+        told = transport.get_extra_info
+
+        assert (told("peername"), told("sockname")) == ("", str(tmp_path / "s"))
+        assert told("socket").family == socket.AF_UNIX
+        assert peer_of(transport) == Peer("", 0, 0)
+        assert (house.caps.open, house.caps._sources) == (1, {})
+        client.close()
+        await house.empty()
 
     run(scene())
 
@@ -337,6 +396,7 @@ def test_a_source_behind_a_balancer_has_its_own_limit(run, material, contexts):
             assert await refused.rest() == b""
             refused.close()
         assert house.reports == [("192.0.2.7", "too-many-connections-of-source", "")] * 3
+        assert house.caps.unfinished == 1
         assert house.stats.refused == {"too-many-connections-of-source": 3}
         others = []
         for number in range(3):

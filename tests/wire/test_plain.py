@@ -421,6 +421,19 @@ def test_addresses_are_known(run):
     run(scene())
 
 
+def test_nothing_that_is_sent_waits_for_more(run):
+    """What we connect ourselves is tuned here (of what is accepted, the listening socket was)."""
+
+    async def scene():
+        ends = plain_ends()
+        assert ends.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY)
+        ends.transport.abort()
+        ends.peer.close()
+        await ends.protocol.heard_of("lost")
+
+    run(scene())
+
+
 def test_a_unix_socket_is_carried_too(run):
     """It has no TCP to tune."""
 
