@@ -15,6 +15,7 @@ from authproxy.core.peer import Peer
 from authproxy.core.place import Place
 from authproxy.core.stats import ListenerStats
 from authproxy.door.acceptor import Acceptor
+from authproxy.door.arrival import Arrival
 from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
 from authproxy.door.peer import peer_of
@@ -217,6 +218,54 @@ def test_a_client_that_goes_before_its_handshake_is_forgotten(run, contexts, how
         await house.until(lambda: house.reports)
 
         assert house.reasons == ["disconnected"]
+        await house.empty()
+
+    run(scene())
+
+
+def test_whoever_gets_the_descriptor_of_one_that_was_given_up_is_heard(run, material):
+    """Before a handshake too, where a header or a name is waited for."""
+
+    async def scene():
+        house = House(contexts_of(material, names=("other.test",)))
+        numbers = set()
+        for begun in (b"", b"\x16\x03\x01\x02", b"\x16\x03\x01\x02\x00"):
+            silent = PlainPeer(await house.call())
+            await silent.send(begun)
+            await house.until(lambda: house.caps._unfinished)
+            (arrival,) = house.caps._unfinished
+            assert isinstance(arrival, Arrival)
+            await house.until(lambda heard=arrival, all_of=begun: heard._first == all_of)
+            numbers.add(arrival.wire.fileno())
+            arrival.give_up("timeout")
+            house.caps.settle(arrival)
+            assert await silent.rest() == b""
+            silent.close()
+        peer = await shaken(await house.call(), material)
+        await house.until(lambda: house.protocols)
+
+        assert house.protocols[0][0].transport.get_extra_info("socket").fileno() in numbers
+        peer.plain.close()
+        await house.empty()
+
+    run(scene())
+
+
+def test_a_plain_listener_resets_nobody_who_is_still_sending(run):
+    """RFC 9112, 9.6: it reads the answer after it has written all."""
+
+    async def scene():
+        house = House(None)
+        peer = PlainPeer(await house.call())
+        await house.until(lambda: house.protocols)
+        transport = house.protocols[0][0].transport
+        transport.write(b"refused")
+        transport.close()
+        for _ in range(30):
+            await peer.send(bytes(30_000))
+
+        assert await peer.rest() == b"refused"
+        peer.close()
         await house.empty()
 
     run(scene())
