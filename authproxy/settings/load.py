@@ -65,8 +65,8 @@ def load(
     document, problems = read(path, environ)
     kinds = kinds_of(catalog_kinds, session_kinds)
     settings, found = _validate(document, kinds)
-    found += _emptied(document, kinds, {problem.path for problem in found})
-    # A value that could not be read is told once, not again as unfit for its key.
+    # A value that could not be read is told once, not again as missing or as unfit for its key.
+    found += _emptied(document, kinds, {problem.path for problem in [*problems, *found]})
     told = {(problem.mark, problem.path) for problem in problems}
     problems += [problem for problem in found if (problem.mark, problem.path) not in told]
     if problems or settings is None:

@@ -109,7 +109,9 @@ def _annotation(annotation: object, metadata: list[object]) -> object:
 
 def _kinds(note: OneOf, values: object) -> tuple[type[Options], ...]:
     named = values.get("kind") if isinstance(values, dict) else None
-    return (note.kinds[str(named)],) if named in note.kinds else tuple(note.kinds.values())
+    if isinstance(named, str) and named in note.kinds:
+        return (note.kinds[named],)
+    return tuple(note.kinds.values())
 
 
 def _step(outer: object, part: Key) -> Iterator[object]:

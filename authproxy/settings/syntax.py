@@ -7,6 +7,9 @@ import yaml
 
 _INDENTATION: Final = "this line does not fit the indentation above it: align it with the keys of its own map"
 
+_CONTENT_OF_COLON: Final = 'what begins with [ or : and is no list needs quotes, as in "[::1]:8443"'
+_CONTENT: Final = "inside [ ] and { } a value is missing before here: one that begins with # needs quotes"
+
 _MEANINGS: Final[Mapping[str, str]] = {
     "mapping values are not allowed": (
         "`: ` is not expected here: indent this line like its neighbours, end the line above with `:`, "
@@ -15,6 +18,7 @@ _MEANINGS: Final[Mapping[str, str]] = {
     "did not find expected key": _INDENTATION,
     "did not find expected '-' indicator": _INDENTATION,
     "expected <block end>": _INDENTATION,
+    "node content": _CONTENT,
     "expected ',' or ']'": "the list that was opened with [ is not closed: a comma or ] is missing before here",
     "expected ',' or '}'": "the map that was opened with { is not closed: a comma or } is missing before here",
     "found unexpected end of stream": "the quoted text is not closed: its second quote is missing",
@@ -36,14 +40,22 @@ def explain(error: yaml.YAMLError, text: str) -> tuple[int, int, str]:
     here = text[_offset(text, mark.line, mark.column) :][:1]
     if text[: _offset(text, mark.line, mark.column)].endswith("$") and here == "{":
         return line, column, 'inside [ ] and { } a variable needs quotes: "${NAME}"'
-    if "cannot start any token" in problem and here == "\t":
+    if "alphabetic or numeric character" in problem and error.context_mark is not None:
+        return _unquoted(error.context_mark, text)
+    if here == "\t" and ("cannot start any token" in problem or "tab character" in problem):
         return line, column, "a tab indents this line: YAML wants spaces"
     if "cannot start any token" in problem:
         return line, column, f"a value cannot begin with {here}: put it in quotes"
     if "not closed" in (meaning := _meaning(problem)) and error.context_mark is not None:
         opened = error.context_mark
         return line, column, f"{meaning} (opened at {opened.line + 1}:{opened.column + 1})"
-    return line, column, meaning
+    return line, column, _CONTENT_OF_COLON if meaning == _CONTENT and here == ":" else meaning
+
+
+def _unquoted(begun: yaml.Mark, text: str) -> tuple[int, int, str]:
+    # `*.example.org` would repeat a value that was named before: the complaint's own mark is behind the sign.
+    sign = text[_offset(text, begun.line, begun.column) :][:1]
+    return begun.line + 1, begun.column + 1, f'what begins with {sign} needs quotes, as in "*.example.org"'
 
 
 def _meaning(problem: str) -> str:

@@ -419,6 +419,23 @@ def test_a_key_without_a_value_is_not_as_if_it_were_not_there(problems, minimal,
     assert f" {key}: is empty: give it a value, or take the key away" in [line[line.index(" ") :] for line in told]
 
 
+@pytest.mark.parametrize("kind", ["[file]", "{file: x}"])
+def test_a_kind_that_is_no_word_beside_an_empty_key_is_told(problems, minimal, kind):
+    """It ended in a traceback."""
+    told = problems(minimal.replace("kind: file", f"kind: {kind}, poll: "))
+
+    assert any(" catalogs.users" in line for line in told)
+
+
+@pytest.mark.parametrize("text", ["${NOPE}", "${NOPE:?name a host}", "${NOPE"])
+def test_a_value_that_could_not_be_had_is_not_told_as_missing_too(problems, minimal, text):
+    """The key has a value: to be told to take it away would lead astray."""
+    told = problems(f"{minimal}state: {text}\n")
+
+    assert len(told) == 1
+    assert "is empty" not in told[0]
+
+
 def test_an_empty_list_of_listeners_is_not_all_of_them(problems, minimal):
     """A key whose default is filled in is no exception."""
     told = problems(minimal.replace("path: /", "path: /, listeners: "))
