@@ -17,7 +17,7 @@ from authproxy import events
 from authproxy.core.place import Place
 from authproxy.daemon import log
 from authproxy.daemon.ops import describe
-from authproxy.daemon.outcome import Outcome
+from authproxy.daemon.outcome import Outcome, Result
 from authproxy.daemon.reloader import Reloader
 from authproxy.daemon.state import make_state
 from authproxy.daemon.status import Stage
@@ -66,21 +66,23 @@ class Control:
                 key = "state" if loaded.settings.control is None else "control"
                 raise ConfigError(f"{loaded.where(key)}: {error}") from error
 
-    async def follow(self) -> None:
-        """Listen where the configuration says now; what cannot be had is logged, and the old socket stays."""
+    async def follow(self) -> tuple[Outcome, ...]:
+        """Listen where the configuration says now; what cannot be had is told, and the old socket stays."""
         wanted = self._wanted()
         if wanted == self._path:
-            return
+            return ()
         before = self._runner, self._path, self._identity
         try:
             await self.start()
         except ConfigError as error:
-            _LOG.error(events.RELOAD_REJECTED, part="control", error="; ".join(error.problems))
-            return
+            told = "; ".join(error.problems)
+            _LOG.error(events.RELOAD_REJECTED, part="control", error=told)
+            return (Outcome(part="control", result=Result.REJECTED, error=told),)
         if wanted is None:
             self._runner = self._path = self._identity = None
         # Not awaited: whoever asked for this reload on the old socket is still to be told how it ended.
         self._proxy.tasks.spawn(_close(*before))
+        return ()
 
     async def aclose(self) -> None:
         """Stop listening, and remove the socket."""

@@ -16,6 +16,7 @@ from authproxy.daemon.control import Control
 from authproxy.daemon.herald import Herald
 from authproxy.daemon.notify import ServiceManager
 from authproxy.daemon.ops import Ops
+from authproxy.daemon.outcome import Outcome
 from authproxy.daemon.process import check_aiohttp, harden, raise_descriptor_limit
 from authproxy.daemon.proxy import Proxy
 from authproxy.daemon.reloader import Reloader
@@ -64,9 +65,10 @@ class _Signals:
         self.ending.set()
 
 
-def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[None]]:
-    async def follow() -> None:
+def _follow_level(proxy: Proxy) -> Callable[[], Awaitable[tuple[Outcome, ...]]]:
+    async def follow() -> tuple[Outcome, ...]:
         log.configure(proxy.prepared.loaded.settings.logging.level, sys.stderr)
+        return ()
 
     return follow
 

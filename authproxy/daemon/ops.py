@@ -21,6 +21,7 @@ from authproxy.daemon.expiry import Kind, first_ends
 from authproxy.daemon.exposition import CONTENT_TYPE, exposition
 from authproxy.daemon.material import demand_of
 from authproxy.daemon.metrics import ProxyCollector
+from authproxy.daemon.outcome import Outcome, Result
 from authproxy.door.gate import judge_peer
 from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
@@ -67,11 +68,11 @@ class Ops:
                 raise ConfigError(f"{self._proxy.prepared.loaded.where('ops', 'bind')}: {error}") from error
         self._at = self._wanted()
 
-    async def follow(self) -> None:
-        """Listen where the configuration says now; an address that cannot be had is logged, and the old one stays."""
+    async def follow(self) -> tuple[Outcome, ...]:
+        """Listen where the configuration says now; an address that cannot be had is told, and the old one stays."""
         wanted = self._wanted()
         if wanted == self._at:
-            return
+            return ()
         settings = self._proxy.prepared.loaded.settings.ops
         old, file = self._runner, self._file
         if settings is None:
@@ -80,8 +81,9 @@ class Ops:
             try:
                 await self._open(settings)
             except MaterialError as error:
-                _LOG.error(events.RELOAD_REJECTED, part="ops", error=str(error))
-                return
+                told = f"{self._proxy.prepared.loaded.where('ops', 'bind')}: {error}"
+                _LOG.error(events.RELOAD_REJECTED, part="ops", error=told)
+                return (Outcome(part="ops", result=Result.REJECTED, error=told),)
         if old is not None:
             # Accepts no more, but whoever came in before that is still answered.
             for site in list(old.sites):
@@ -90,6 +92,7 @@ class Ops:
         if file is not None and file != self._file:
             remove_unix(*file)
         self._at = wanted
+        return ()
 
     def _wanted(self) -> object:
         """Return everything on which the way of listening depends, for comparison."""

@@ -64,8 +64,8 @@ class Proxy:
         self._reloading = asyncio.Lock()
         self.prepared: Prepared
         self.services: Services
-        self.followers: list[Callable[[], Awaitable[None]]] = []
-        """Awaited after every reload."""
+        self.followers: list[Callable[[], Awaitable[tuple[Outcome, ...]]]] = []
+        """Awaited after every reload; each returns what it could not follow."""
         self.beats: list[Callable[[], None]] = []
         """Called at the end of every sweep: as long as the loop turns."""
         self._outside: Outside
@@ -136,7 +136,7 @@ class Proxy:
                     outcomes.append(self._teller.tell_catalog(read, always=how.tells_everything))
                 self._outside.rotate()
             for follow in self.followers:
-                await follow()
+                outcomes += await follow()
         return tuple(outcomes)
 
     async def _swap(self, how: Try) -> dict[str, str]:

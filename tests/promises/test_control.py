@@ -176,18 +176,38 @@ def test_the_socket_follows_the_configuration(controlled, until):
 
 
 def test_a_control_socket_that_cannot_be_had_leaves_the_old_one(controlled):
-    """A file is in the way; it stays, and the log says so."""
+    """A file is in the way; it stays, and log and command say so, as often as they are asked."""
     running = controlled.start()
     blocked = controlled.put("blocked.sock", "mine")
     controlled.config["control"] = f"unix:{blocked}"
     controlled.save()
     mark = running.mark()
-    command(controlled, "--wait", "--control", str(controlled.socket))
+    done = command(controlled, "--wait", "--control", str(controlled.socket))
 
     [line] = running.told("reload.rejected", since=mark, part="control")
     assert str(blocked) in line["error"]
+    assert f"rejected: {line['error']}" in done.stdout
     assert blocked.read_text() == "mine"
-    assert command(controlled, "--wait", "--control", str(controlled.socket)).returncode == 0
+    assert [done.returncode, command(controlled, "--wait", "--control", str(controlled.socket)).returncode] == [1, 1]
+
+
+def test_an_ops_address_that_cannot_be_had_is_told_to_whoever_asked(controlled):
+    """`reload --wait` said that all was applied, while monitoring went on asking at the old address."""
+    running = controlled.start()
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        controlled.config["ops"] = {"bind": f"127.0.0.1:{taken.getsockname()[1]}"}
+        controlled.save()
+        mark = running.mark()
+        done = command(controlled, "--wait")
+
+    [line] = running.told("reload.rejected", since=mark, part="ops")
+    assert "authproxy.yaml:" in line["error"]
+    assert ": ops.bind: " in line["error"]
+    assert (done.returncode, f"rejected: {line['error']}" in done.stdout) == (1, True)
+    assert running.ops("/livez").status == 200
+    assert command(controlled, "--wait").returncode == 0
 
 
 def test_status_is_told_there_too(controlled):
