@@ -23,7 +23,7 @@ def load_file(name: str, path: Path, opening: Opening | None = None) -> Keystore
     """
     opening = opening or Opening()
     content = read(path)
-    notes = refuse_if_exposed(content)
+    notes = _refuse_if_exposed(content)
     refuse_unread_formats(content)
     if format_of(content.data) in STORES:
         return keystore_of(name, content, opening, notes)
@@ -41,7 +41,7 @@ def load_pem_pair(name: str, certificate: Path, key: Path, password: Secret[byte
         MaterialError: either file is missing or damaged, or they do not belong together.
     """
     key_file = read(key)
-    notes = refuse_if_exposed(key_file)
+    notes = _refuse_if_exposed(key_file)
     key_text = _pem_text(key_file)
     own_key = private_key(key_text.blocks, str(key), password)
     if own_key is None:
@@ -51,6 +51,12 @@ def load_pem_pair(name: str, certificate: Path, key: Path, password: Secret[byte
     lineage = lineage_of(text.blocks, own_key, source, key_source=str(key))
     notes = (*notes, *key_text.notes, *text.notes, *stray_notes(lineage, source))
     return Keystore(name=name, chain=lineage.chain, key=own_key, source=source, notes=notes)
+
+
+def _refuse_if_exposed(content: Content) -> tuple[str, ...]:
+    # Certificates alone may be read by everybody: that the key is missing is told then, not who may read them.
+    is_keyless = b"-----BEGIN CERTIFICATE-----" in content.data and b"PRIVATE KEY" not in content.data
+    return () if is_keyless else refuse_if_exposed(content)
 
 
 def _pem_text(content: Content) -> Text:

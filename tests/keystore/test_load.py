@@ -47,6 +47,24 @@ def test_swapped_pair_is_told(put, server):
         load_pem_pair("site", key, certificate, None)
 
 
+def test_a_certificate_in_the_place_of_a_key_is_told_as_what_it_is(put, server):
+    """Everybody may read a certificate: to be sent after its mode would lead astray."""
+    certificate, key = put("site.pem", server.cert_pem, 0o644), put("site.key", server.key_pem())
+
+    for load in (lambda: load_pem_pair("site", key, certificate, None), lambda: load_file("site", certificate)):
+        with pytest.raises(MaterialError, match=r"site.pem: no PRIVATE KEY block \(it holds: CERTIFICATE\)"):
+            load()
+
+
+@pytest.mark.parametrize("kind", ["PRIVATE KEY", "RSA PRIVATE KEY", "EC PRIVATE KEY", "ENCRYPTED PRIVATE KEY"])
+def test_a_key_of_any_kind_beside_a_certificate_is_no_certificate_alone(put, server, kind):
+    """Whoever could read it is told of before it is looked at."""
+    path = put("site.pem", f"{server.cert_pem}-----BEGIN {kind}-----\n", 0o644)
+
+    with pytest.raises(SecretError, match="a private key that everybody may read"):
+        load_file("site", path)
+
+
 @pytest.mark.parametrize("order", ["klmr", "rmlk", "mrkl", "lmkr"])
 def test_chain_is_ordered_by_issuer(order, put, deep_server, middle, root):
     """Own certificate, then its issuer, without the self-signed root, whatever the order in the file."""
