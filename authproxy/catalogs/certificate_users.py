@@ -8,6 +8,7 @@ Why by kind of name: an authority that looks closely at the hosts in a certifica
 name, so that `billing.internal` as one is not the same claim as the other.
 """
 
+import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,7 +80,7 @@ def _claims(entry: Entry) -> Iterator[tuple[ClientName, UserId, int]]:
         line = entry.lines[key]
         source = _KINDS.get(key)
         if key != _USER and source is None:
-            entry.problems.append((line, key[:100], f"unknown key (known: user_id, {', '.join(_KINDS)})"))
+            entry.problems.append((line, key[:100], f"unknown key ({_meant(key)})"))
         elif source is not None:
             for text in value if isinstance(value, list) else [value]:
                 name = canonical(source, text) if isinstance(text, str) else None
@@ -91,7 +92,16 @@ def _claims(entry: Entry) -> Iterator[tuple[ClientName, UserId, int]]:
         entry.problems.append((entry.line, "", f"a row needs a name: {', '.join(_KINDS)}"))
 
 
+def _meant(key: str) -> str:
+    known = (_USER, *_KINDS)
+    near = difflib.get_close_matches(key[:100].lower().replace("-", "_"), known, n=1)
+    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
+
+
 def _user_id(entry: Entry) -> UserId | None:
+    if _USER not in entry.values:
+        entry.problems.append((entry.line, _USER, "is needed"))
+        return None
     try:
         return parse_user_id(entry.values.get(_USER))
     except ValueError as error:

@@ -47,7 +47,9 @@ def read_edn(data: bytes, source: str) -> Sheet:
     form, end = found
     rows = form.members if isinstance(form, Set) else form
     if type(rows) is not tuple:
-        raise MaterialError(source, "must begin with a vector of maps, one for each user")
+        raise MaterialError(
+            source, "must begin with a vector of maps, one for each user (read as EDN, for its name ends in .edn)"
+        )
     writer = SheetWriter(source)
     lines = _Lines(text)
     for row in rows:

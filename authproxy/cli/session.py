@@ -142,7 +142,8 @@ def _ask(loaded: "Loaded", zone: str | None, question: "Callable[[SessionStore, 
     """Return the answers of every zone's store.
 
     Raises:
-        ConfigError: there is no such zone, nobody signs in there, or its sessions are in the process alone.
+        click.UsageError: there is no such zone, or nobody signs in there.
+        ConfigError: its sessions are in the process alone.
         SessionStoreUnavailable: a store cannot tell just now.
     """
 
@@ -165,7 +166,8 @@ def _stores(loaded: "Loaded", wanted: str | None) -> "Iterator[tuple[str, Sessio
     sources, now = Sources(loaded=loaded, environ=os.environ), datetime.now(UTC)  # noqa: TID251  (this is the border)
     zones = {name: zone for name, zone in loaded.settings.zones.items() if "session" in zone.counts}
     if wanted is not None and wanted not in zones:
-        raise ConfigError(f"zone {wanted}: nobody signs in there (zones with sessions: {', '.join(zones) or 'none'})")
+        known = ", ".join(zones) or "none"
+        raise click.UsageError(f"--zone: nobody signs in to a zone {wanted} (zones with sessions: {known})")
     for name, zone in zones.items():
         if zone.sessions is None or wanted not in {None, name}:
             continue

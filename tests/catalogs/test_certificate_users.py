@@ -46,8 +46,9 @@ def test_names_of_every_kind_are_read():
     ("row", "problem"),
     [
         ("{user_id: bob, cn: x}", "users.yaml:2: user_id: must be a UUID, such as 550e8400-e29b-41d4-a716-446655440000"),
-        ("{cn: x}", "users.yaml:2: user_id: must be a UUID, such as 550e8400-e29b-41d4-a716-446655440000"),
+        ("{cn: x}", "users.yaml:2: user_id: is needed"),
         (f"{{user_id: {B}}}", "users.yaml:2: a row needs a name: uri, spiffe, dns, email, cn, fingerprint"),
+        (f"{{user_id: {B}, SPIFE: x, cn: y}}", 'users.yaml:2: SPIFE: unknown key (did you mean "spiffe"?)'),
         (f"{{user_id: {B}, cm: x, cn: y}}", "users.yaml:2: cm: unknown key (known: user_id, uri, spiffe, dns, email, cn, fingerprint)"),
         (f"{{user_id: {B}, spiffe: 'https://x/'}}", "users.yaml:2: spiffe: must be a SPIFFE id such as spiffe://example.org/billing, or a list of such"),
         (f"{{user_id: {B}, dns: '*.example.org'}}", "users.yaml:2: dns: must be a host such as billing.example.org, without *, or a list of such"),

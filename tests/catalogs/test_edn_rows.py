@@ -247,3 +247,9 @@ def test_two_thousand_rows_load_at_once(tmp_path):
 
     # Cores that are shared make it dearer, and not each time.
     assert min(load() for _ in range(3)) < 0.5
+
+
+def test_yaml_under_a_name_of_edn_is_told_why_it_is_read_so():
+    """The ending alone says what a token file is."""
+    with pytest.raises(MaterialError, match=r"^tokens.edn: must begin with a vector .* \(read as EDN, for its name"):
+        read_edn(b"- user_id: a\n", "tokens.edn")
