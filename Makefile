@@ -40,7 +40,7 @@ test: lint docs ## Lint, build the site of docs/, then run every test
 	@echo 'tests, $(WORKERS) at a time'
 	@$(PYTEST) -n $(WORKERS) -m 'not promise and not deploy'
 	@echo 'coverage of the pure rooms'
-	@$(PYTEST) -n $(WORKERS) -q --no-summary --cov=authproxy/core --cov=authproxy/http1 --cov-branch tests/core tests/http1
+	@$(PYTEST) -n $(WORKERS) -q -rfE --cov=authproxy/core --cov=authproxy/http1 --cov-branch tests/core tests/http1
 	@$(BIN)/coverage report --fail-under=99 --format=total
 	@echo 'promises to the operator, against the real process'
 	@$(PYTEST) -n $(WORKERS) -m promise
