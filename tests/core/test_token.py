@@ -1,6 +1,7 @@
 """The token's text form, against what turvata 0.4 itself said, and for every input."""
 
 import json
+import re
 import string
 from pathlib import Path
 from uuid import UUID
@@ -10,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from authproxy.core.record import UserId
-from authproxy.core.token import MAX_TOKEN_LENGTH, Token, generate, is_prefix, parse
+from authproxy.core.token import MAX_TOKEN_LENGTH, WITHIN, Token, generate, is_prefix, parse
 from authproxy.errors import AuthproxyError
 
 VECTORS = json.loads((Path(__file__).parents[1] / "vectors" / "turvata-v2.json").read_text())
@@ -213,3 +214,17 @@ def test_a_token_prints_without_its_secret():
     assert token is not None
     for shown in (repr(token), str(token), f"{token}"):
         assert shown == "Token(b'svc', 1, ...)"
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        (CANONICAL, 1), (f"Bearer {CANONICAL}", 1), (f"/a/{CANONICAL}/b", 1), (f'"{CANONICAL}"', 1),
+        (CANONICAL * 3, 3), (f"{CANONICAL}-{CANONICAL}", 2), (f"{CANONICAL} {CANONICAL}", 2),
+        (CANONICAL[:-1], 0), (f"{CANONICAL[:-1]} ", 0), (CANONICAL.replace("_020", "_02"), 0), (CANONICAL.replace("_02", "_020"), 0),
+        (CANONICAL.replace("_02", "_03"), 0), (CANONICAL.replace("_02", "-02"), 0),
+    ],
+)  # fmt: skip
+def test_tokens_are_found_within_any_text(text, found):
+    """Each whole one and no part of one, also right behind another."""
+    assert len(re.findall(WITHIN, text.encode())) == found
