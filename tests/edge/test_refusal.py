@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pytest
 
@@ -29,8 +30,8 @@ from authproxy.edge.refusal import (
 from tests.edge.made import head
 
 CLASSES = {
-    "unauthenticated": {401}, "forbidden": {403}, "bad-request": {400, 404, 405, 415, 417, 421, 501}, "unavailable": {500, 503},
-    "limit": {408, 413, 414, 429, 431}, "upstream": {502, 504}, "own-page": {204, 308},
+    "unauthenticated": {302, 401}, "forbidden": {403}, "bad-request": {400, 404, 405, 415, 417, 421, 501}, "unavailable": {500, 503},
+    "limit": {408, 413, 414, 429, 431}, "upstream": {502, 504}, "own-page": {200, 204, 303, 308},
 }  # fmt: skip
 PHRASES = {
     400: "Bad Request", 401: "Unauthorized", 403: "Forbidden", 404: "Not Found", 405: "Method Not Allowed",
@@ -138,6 +139,18 @@ def test_a_person_is_told_what_to_do():
     assert all(text for text in texts)
 
 
+@pytest.mark.parametrize("status", [403, 404, 421, 502, 503, 504])
+@pytest.mark.parametrize("method", [b"GET", b"POST"])
+def test_trying_again_is_offered_where_it_may_help(status, method):
+    """Of what is the service's fault, and to who follows a link: it would be a GET, and a form is none."""
+    start = method + b" / HTTP/1.1"
+
+    _, fields, body = answered(Refusal(status=status, reason=""), BROWSER, b"Sec-Fetch-Mode: navigate", start=start)
+
+    assert b"Content-Type: text/html; charset=utf-8" in fields
+    assert (b">Try again<" in body) is (status >= 500 and method == b"GET")
+
+
 def test_a_head_is_answered_with_the_length_of_what_a_get_would_get():
     """And without a body."""
     _, fields, body = answered(Refusal(status=401, reason=""))
@@ -149,16 +162,52 @@ def test_a_head_is_answered_with_the_length_of_what_a_get_would_get():
 
 
 def test_no_content_has_none():
-    """204 has neither length nor body; a redirect says that its body is empty."""
+    """204 has neither length nor body."""
     assert Refusal(status=204, reason="") == NO_CONTENT
     first, fields, body = answered(NO_CONTENT)
     assert (first, body) == (b"HTTP/1.1 204 No Content", b"")
     assert not [field for field in fields if field.lower().startswith(b"content-length")]
 
-    first, fields, body = answered(Refusal(status=308, reason="", lines=b"Location: https://a/\r\n"))
-    assert (first, body) == (b"HTTP/1.1 308 Permanent Redirect", b"")
-    assert b"Content-Length: 0" in fields
-    assert b"Location: https://a/" in fields
+
+@pytest.mark.parametrize(("status", "phrase"), [(302, b"Found"), (303, b"See Other"), (308, b"Permanent Redirect")])
+def test_a_redirect_says_that_its_body_is_empty(status, phrase):
+    """To people and programs alike."""
+    for lines in ([], [BROWSER]):
+        first, fields, body = answered(Refusal(status=status, reason="", lines=b"Location: https://a/\r\n"), *lines)
+
+        assert (first, body) == (b"HTTP/1.1 %d %b" % (status, phrase), b"")
+        assert b"Content-Length: 0" in fields
+        assert b"Location: https://a/" in fields
+
+
+@pytest.mark.parametrize("status", [200, 403])
+def test_a_page_of_the_proxy_s_own_is_sent_as_it_is(status):
+    """Whatever its status would say by itself, to people and programs; its type is among its lines."""
+    page = Refusal(status=status, reason="", body=b"<p>Sign in</p>", lines=b"Content-Type: text/html\r\n")
+
+    for lines in ([], [BROWSER]):
+        _, fields, body = answered(page, *lines)
+
+        assert body == b"<p>Sign in</p>"
+        assert [field for field in fields if field.startswith(b"Content-")] == [
+            b"Content-Length: 14",
+            b"Content-Type: text/html",
+        ]
+        assert answered(page, *lines, start=b"HEAD / HTTP/1.1")[2] == b""
+
+
+def test_a_script_is_told_where_people_sign_in():
+    """And of no login where there is none."""
+    assert json.loads(answered(Refusal(status=401, reason="", login="/auth/login"))[2])["login"] == "/auth/login"
+    assert "login" not in json.loads(answered(Refusal(status=401, reason=""))[2])
+
+
+def test_more_for_the_log_changes_nothing_else():
+    """The reason stays where no other is given."""
+    refusal = Refusal(status=401, reason="a", lines=b"X: 1\r\n", close=True)
+
+    assert refusal.because("detail", "user") == replace(refusal, detail="detail", user="user")
+    assert refusal.because("detail", reason="b") == replace(refusal, detail="detail", reason="b")
 
 
 def test_hsts_is_said_where_it_is_on():
@@ -174,7 +223,7 @@ def test_hsts_is_said_where_it_is_on():
 def test_operators_are_told_whose_answer_it_is(name, statuses):
     """`X-Authproxy-Response`: one of seven words."""
     assert {class_of(status) for status in statuses} == {AnswerClass(name)}
-    assert sum(len(one) for one in CLASSES.values()) == len(PHRASES) + 2
+    assert sum(len(one) for one in CLASSES.values()) == len(PHRASES) + 5
     assert {one.value for one in AnswerClass} == set(CLASSES)
 
 

@@ -227,5 +227,8 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
         "there are as many kinds as names": [
             "Usual.__init__: strict=True: the opposite of True",
         ],
+        "the last of one is the first of one": [
+            "Usual.__init__: passed = runs[0] if self.is_one_run else 'none': 0-1",
+        ],
     },
 }
