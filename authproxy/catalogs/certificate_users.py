@@ -8,7 +8,6 @@ Why by kind of name: an authority that looks closely at the hosts in a certifica
 name, so that `billing.internal` as one is not the same claim as the other.
 """
 
-import difflib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from authproxy.catalogs.rows import parse_user_id
 from authproxy.catalogs.source import read_source
 from authproxy.catalogs.yaml_entries import Entry, read_entries
 from authproxy.core.client_name import MAX_NAME_BYTES, ClientName, Source, Users, canonical
+from authproxy.core.nearest import did_you_mean
 from authproxy.core.record import UserId
 
 _KINDS: Final = {source.value: source for source in Source}
@@ -80,7 +80,7 @@ def _claims(entry: Entry) -> Iterator[tuple[ClientName, UserId, int]]:
         line = entry.lines[key]
         source = _KINDS.get(key)
         if key != _USER and source is None:
-            entry.problems.append((line, key[:100], f"unknown key ({_meant(key)})"))
+            entry.problems.append((line, key[:100], f"unknown key{did_you_mean(key, (_USER, *_KINDS))}"))
         elif source is not None:
             for text in value if isinstance(value, list) else [value]:
                 name = canonical(source, text) if isinstance(text, str) else None
@@ -90,12 +90,6 @@ def _claims(entry: Entry) -> Iterator[tuple[ClientName, UserId, int]]:
                     yield name, user_id, line
     if not entry.values.keys() & _KINDS.keys():
         entry.problems.append((entry.line, "", f"a row needs a name: {', '.join(_KINDS)}"))
-
-
-def _meant(key: str) -> str:
-    known = (_USER, *_KINDS)
-    near = difflib.get_close_matches(key[:100].lower().replace("-", "_"), known, n=1)
-    return f'did you mean "{near[0]}"?' if near else f"known: {', '.join(known)}"
 
 
 def _user_id(entry: Entry) -> UserId | None:

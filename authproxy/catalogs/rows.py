@@ -4,7 +4,6 @@ Why a pydantic model: a row in the configuration then is a part of the configura
 messages and a place in its JSON Schema; and there is one set of rules, whichever file a row stands in.
 """
 
-import difflib
 import re
 import unicodedata
 from collections.abc import Iterator, Mapping
@@ -14,6 +13,7 @@ from uuid import UUID
 
 from pydantic import PlainSerializer, PlainValidator, ValidationError, WithJsonSchema, model_validator
 
+from authproxy.core.nearest import nearest
 from authproxy.core.record import TokenRecord, UserId, user_id_text
 from authproxy.core.token import MAX_ROTATION_VERSION
 from authproxy.options import Options
@@ -185,8 +185,8 @@ def row_problems(error: ValidationError) -> Iterator[tuple[str, str]]:
         key = str(details["loc"][0]) if details["loc"] else ""
         match details["type"]:
             case "extra_forbidden":
-                near = difflib.get_close_matches(key[:100].lower().replace("-", "_"), Row.model_fields, n=1)
-                yield key[:100], f'unknown key (did you mean "{near[0]}"?)' if near else "unknown key"
+                near = nearest(key, Row.model_fields)
+                yield key[:100], f'unknown key (did you mean "{near}"?)' if near else "unknown key"
             case "missing":
                 yield key, "is needed"
             case _:

@@ -13,6 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
+from authproxy.core.nearest import nearest
 from authproxy.errors import ConfigError
 from authproxy.options import Options
 from authproxy.settings.checks import check
@@ -20,7 +21,6 @@ from authproxy.settings.checks.finding import Known
 from authproxy.settings.defaults import fill
 from authproxy.settings.document import BY_NAME, Document, read
 from authproxy.settings.model import Kinds, Settings, kinds_of, model_for
-from authproxy.settings.nearest import nearest
 from authproxy.settings.notes import notes
 from authproxy.settings.problems import Translator
 from authproxy.settings.prune import prune

@@ -9,10 +9,10 @@ from typing import Final
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails
 
+from authproxy.core.nearest import did_you_mean, nearest
 from authproxy.options import Options, SecretRef
 from authproxy.settings.document import Document
 from authproxy.settings.model import LATER_KINDS
-from authproxy.settings.nearest import did_you_mean, nearest
 from authproxy.settings.shape import child, fields_of, filled_keys, later_keys, models_at, without_tags
 from authproxy.settings.tree import Path, Problem, dotted
 

@@ -5,8 +5,6 @@ from pathlib import Path
 from typing import Final
 
 NAME: Final = "hey"
-_OWN_FIELDS: Final = ("host",)
-"""What hey takes as an option of its own."""
 _PATIENCE_SECONDS: Final = 10
 _ANSWERS: Final = re.compile(r"^ +\[(\d{3})\]\t(\d+) responses$", re.MULTILINE)
 _ERRORS: Final = re.compile(r"^ +\[(\d+)\]\t(?!\d+ responses$)", re.MULTILINE)
@@ -20,7 +18,8 @@ def command(port: int, connections: int, requests: Path, *, host: str, seconds: 
     Its Go client keeps no sessions, so that every handshake is a full one, and says `Connection: close`.
     """
     line, *fields = requests.read_bytes().decode().split("\r\n\r\n", 1)[0].split("\r\n")
-    headers = [f"-H={field}" for field in fields if field.partition(":")[0].lower() not in _OWN_FIELDS]
+    # The host is an option of its own.
+    headers = [f"-H={field}" for field in fields if not field.lower().startswith("host:")]
     return [
         NAME,
         f"-z={seconds}",

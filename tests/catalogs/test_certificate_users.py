@@ -49,7 +49,7 @@ def test_names_of_every_kind_are_read():
         ("{cn: x}", "users.yaml:2: user_id: is needed"),
         (f"{{user_id: {B}}}", "users.yaml:2: a row needs a name: uri, spiffe, dns, email, cn, fingerprint"),
         (f"{{user_id: {B}, SPIFE: x, cn: y}}", 'users.yaml:2: SPIFE: unknown key (did you mean "spiffe"?)'),
-        (f"{{user_id: {B}, cm: x, cn: y}}", "users.yaml:2: cm: unknown key (known: user_id, uri, spiffe, dns, email, cn, fingerprint)"),
+        (f"{{user_id: {B}, cm: x, cn: y}}", "users.yaml:2: cm: unknown key (known: cn, dns, email, fingerprint, spiffe, uri, user_id)"),
         (f"{{user_id: {B}, spiffe: 'https://x/'}}", "users.yaml:2: spiffe: must be a SPIFFE id such as spiffe://example.org/billing, or a list of such"),
         (f"{{user_id: {B}, dns: '*.example.org'}}", "users.yaml:2: dns: must be a host such as billing.example.org, without *, or a list of such"),
         (f"{{user_id: {B}, email: bob}}", "users.yaml:2: email: must be an address such as billing@example.org, or a list of such"),

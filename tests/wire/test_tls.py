@@ -313,6 +313,19 @@ def test_a_paused_reader_is_told_of_the_end_when_it_resumes(run, material, versi
     run(scene())
 
 
+async def asked_at_once(material, version, protocol, *, ends=False):
+    """Our transport and its peer, whose last flight of the handshake has its request behind it, and its end."""
+    ours, theirs = connected()
+    loop = asyncio.get_running_loop()
+    transport = TlsTransport(loop, ours, material.server_side(version), lambda made, _: made.begin(protocol))
+    transport.shake()
+    peer = tls_peer(theirs, material.client_side(version), server=False)
+    last = await peer.shake(sends_last=False)
+    await peer.plain.send(last + peer.records(b"request") + (peer.goodbye() if ends else b""))
+    await protocol.heard_of("made")
+    return transport, peer
+
+
 def test_a_paused_reader_gets_what_came_with_the_handshake(run, material, version):
     """A client's last flight with its request and its end, to a protocol that is not ready yet."""
 
@@ -323,15 +336,8 @@ def test_a_paused_reader_gets_what_came_with_the_handshake(run, material, versio
             self.transport.pause_reading()
 
     async def scene():
-        ours, theirs = connected()
-        loop = asyncio.get_running_loop()
         protocol = Slow()
-        transport = TlsTransport(loop, ours, material.server_side(version), lambda made, _: made.begin(protocol))
-        transport.shake()
-        peer = tls_peer(theirs, material.client_side(version), server=False)
-        last = await peer.shake(sends_last=False)
-        await peer.plain.send(last + peer.records(b"request") + peer.goodbye())
-        await protocol.heard_of("made")
+        transport, peer = await asked_at_once(material, version, protocol, ends=True)
         for _ in range(5):
             await asyncio.sleep(0)
         assert protocol.heard == ["made"]
@@ -357,15 +363,8 @@ def test_our_end_takes_nothing_from_what_waits_to_be_read(run, material, version
             self.transport.write_eof()
 
     async def scene():
-        ours, theirs = connected()
-        loop = asyncio.get_running_loop()
         protocol = Brief()
-        transport = TlsTransport(loop, ours, material.server_side(version), lambda made, _: made.begin(protocol))
-        transport.shake()
-        peer = tls_peer(theirs, material.client_side(version), server=False)
-        last = await peer.shake(sends_last=False)
-        await peer.plain.send(last + peer.records(b"request"))
-        await protocol.heard_of("made")
+        transport, peer = await asked_at_once(material, version, protocol)
         transport.resume_reading()
         await protocol.heard_of("data")
         assert await peer.rest() == b""

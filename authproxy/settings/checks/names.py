@@ -2,10 +2,10 @@
 
 from collections.abc import Iterator, Mapping
 
+from authproxy.core.nearest import did_you_mean
 from authproxy.options import Options, references
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.model import Settings
-from authproxy.settings.nearest import did_you_mean
 from authproxy.settings.tree import Path
 
 _ONE = {
