@@ -75,6 +75,11 @@ class Zone:
             return False
         return rules is None or rules.or_token or rules.and_token
 
+    @property
+    def passes_tokens(self) -> bool:
+        """Whether a request that shows a token can come in without it: it may be for the upstream."""
+        return self.certificates is not None and not self.takes_tokens
+
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class HeaderRules:
@@ -141,7 +146,7 @@ class Route:
     log_facts: bytes = field(init=False, repr=False, compare=False, default=b"")
     """What every log line of this route says of it, as JSON members."""
     is_plain: bool = field(init=False, repr=False, compare=False, default=False)
-    """Requests are for a zone, pass without changes to their fields, and their Authorization ends here."""
+    """Requests are for a zone, pass without changes to their fields, and a token in their Authorization ends here."""
 
     def __post_init__(self) -> None:
         zone = "" if self.zone is None else self.zone.name
@@ -150,8 +155,8 @@ class Route:
         object.__setattr__(self, "log_facts", text.encode("ascii", "replace"))
         untouched = self.request is None and self.rewrite is None and self.upstream_host is None
         asks_nothing = self.place is None and self.preflight is None
-        is_plain = untouched and asks_nothing and self.zone is not None and not self.forward_credentials
-        object.__setattr__(self, "is_plain", is_plain)
+        ends_tokens = self.zone is not None and not self.zone.passes_tokens and not self.forward_credentials
+        object.__setattr__(self, "is_plain", untouched and asks_nothing and ends_tokens)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -148,14 +148,16 @@ def _decoded(text: bytes) -> bytes:
 
 
 def _credentials(facts: Facts, route: Route) -> bytes:
-    """Return what passes of Authorization and Cookie: our tokens end here, unless the route says otherwise."""
+    """Return what passes of Authorization and Cookie: our tokens end here, unless the route says otherwise.
+
+    Whom a session or a certificate lets in may show the upstream a credential of its own, as anybody on a public route.
+    """
     head = facts.request
     dropped = frozenset[bytes]() if route.request is None else route.request.dropped
     lines = b""
     if head.authorization is not None and b"AUTHORIZATION" not in dropped:
-        # On a route with a zone the field has just been read as our token; on a public one it may be anybody's.
-        ours = route.zone is not None or carries_our_token(head.authorization, facts.runtime.prefixes)
-        if route.forward_credentials or not ours:
+        decided = facts.allow is not None and facts.allow.method == "token"
+        if route.forward_credentials or not (decided or carries_our_token(head.authorization, facts.runtime.prefixes)):
             lines = b"Authorization: %b\r\n" % head.authorization
     if head.cookies is not None and b"COOKIE" not in dropped:
         lines += _cookie_line(facts, head.cookies)

@@ -3,6 +3,7 @@
 import json
 import socket
 import ssl
+from base64 import b64encode
 from typing import Any
 
 import pytest
@@ -37,8 +38,8 @@ USERS = f"""
 MAPPED = {"trust": "ours", "from": ["uri", "dns", "cn"], "users": "users.yaml"}
 
 
-def auth(user: str, zone: str = "api", version: int = 3) -> bytes:
-    return f"Authorization: Bearer {token(zone, user, version)}\r\n".encode()
+def auth(user: str, zone: str = "api", version: int = 3, **more: str) -> bytes:
+    return f"Authorization: Bearer {token(zone, user, version, **more)}\r\n".encode()
 
 
 @pytest.fixture(scope="module")
@@ -367,15 +368,33 @@ def test_a_bad_token_never_falls_back_to_the_certificate(present, cards, fence_h
     fence_here()
 
 
-def test_another_scheme_is_no_token(present, cards, upstream):
-    """The certificate decides, and the field ends here, as on any route with a zone."""
+@pytest.mark.parametrize("path", ["/api/", "/card/", "/keep/"])
+def test_another_scheme_is_no_token(present, cards, upstream, path):
+    """The certificate decides, and the field is the upstream's affair."""
     wire = present(issue(cards.ours, cn="alice"))
 
-    assert wire.ask(get("/api/", auth=b"Authorization: Basic YTpi\r\n")).status == 200
-    assert upstream.request().all("Authorization") == []
-    upstream.requests.clear()
-    assert wire.ask(get("/keep/", auth=b"Authorization: Basic YTpi\r\n")).status == 200
+    assert wire.ask(get(path, auth=b"Authorization: Basic YTpi\r\n")).status == 200
     assert upstream.request().one("Authorization") == b"Basic YTpi"
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        auth(ALICE, "web"), auth(ALICE), b"Authorization: Bearer svc_1\r\n",
+        b"Authorization: Basic " + b64encode(b"x:" + auth(ALICE).split()[-1]) + b"\r\n",
+    ],
+)  # fmt: skip
+def test_a_token_of_ours_ends_here_where_certificates_alone_count(present, cards, upstream, line):
+    """Of whatever zone, whole or broken."""
+    assert present(issue(cards.ours, cn="alice")).ask(get("/card/", auth=line)).status == 200
+    assert upstream.request().all("Authorization") == []
+
+
+@pytest.mark.parametrize("line", [auth(ALICE, prefix="other"), b"Authorization: Bearer eyJhbGciOi.J9.x\r\n"])
+def test_what_others_gave_out_goes_on_to_them(present, cards, upstream, line):
+    """Where certificates alone count, a token in the field may be what the upstream asks for."""
+    assert present(issue(cards.ours, cn="alice")).ask(get("/card/", auth=line)).status == 200
+    assert upstream.request().all("Authorization") == [line.partition(b": ")[2].rstrip()]
 
 
 def test_neither_is_a_bare_challenge(present, proxy, fence_here):

@@ -14,13 +14,16 @@ from authproxy.core.names import RequestNames
 from authproxy.core.route import Pattern
 from authproxy.edge.forward import carries_our_token, upstream_head
 from authproxy.http1.request import HeadLimits, RequestHead, RequestReader
-from authproxy.runtime import IdentityValue
+from authproxy.keystore import Demand, Truststore
+from authproxy.runtime import CertificateRules, IdentityValue
 from tests.edge import made
 
 ALLOW = Allow(made.RECORD, "api", "token", 3, Match.PRIMARY, "id")
 ID = (b"X-User-Id: ", IdentityValue.ID)
 NAME = (b"X-User-Name: ", IdentityValue.NAME)
 OURS = b"__Host-authproxy-web=" + b"a" * 43
+TOKEN = made.GOOD.removeprefix(b"Authorization: Bearer ")
+FOREIGN = TOKEN.replace(b"svc_", b"other_")
 # More than a shape must come before a pattern is made for it.
 OFTEN = 100
 
@@ -53,7 +56,8 @@ def test_the_quick_way_builds_what_the_long_one_does(identity, allow, cookies, t
     """For a caller who was let in or a route that let everybody in, with cookies of ours and of others."""
     lines = [*more, *([made.GOOD] if token else []), *([b"Cookie: " + cookies] if cookies else [])]
     plain = made.route()
-    facts = made.facts(usual(*lines), made.listener((Pattern(None, "/"), plain)), made.runtime(identity=identity))
+    world = made.runtime(identity=identity, zones={"api": made.zone()})
+    facts = made.facts(usual(*lines), made.listener((Pattern(None, "/"), plain)), world)
     facts.allow = allow
     long = replace(plain, upstream_host=facts.request.host)
     assert plain.is_plain
@@ -71,6 +75,62 @@ def test_the_quick_way_builds_what_the_long_one_does(identity, allow, cookies, t
     assert quick.count(b"X-User-Id: " + made.USER_TEXT.encode()) == int(ID in identity and allow is not None)
 
 
+@pytest.mark.parametrize(
+    ("value", "passes"),
+    [
+        (b"Basic YWxpY2U6cHc=", True),
+        (b"Negotiate abc", True),
+        (b"Basic " + b64encode(b"alice:" + TOKEN), False),
+        (b"Hawk " + TOKEN, False),
+    ],
+)
+@pytest.mark.parametrize(("method", "version"), [("session", 3), ("session", None), ("certificate", None)])
+def test_whom_another_credential_let_in_may_show_the_upstream_one_of_its_own(value, passes, method, version):
+    """As on a public route: what holds no token of ours passes as it came."""
+    plain = made.route()
+    facts = made.facts(
+        made.head(b"Authorization: " + value),
+        made.listener((Pattern(None, "/"), plain)),
+        made.runtime(zones={"api": made.zone()}),
+    )
+    facts.allow = Allow(made.RECORD, "api", method, version, None, "")
+
+    built = upstream_head(facts, plain)
+
+    assert built is not None
+    assert built.count(b"\r\nAuthorization: " + value + b"\r\n") == int(passes)
+    assert built.count(b"\r\nAuthorization:") == int(passes)
+
+
+@pytest.mark.parametrize("long", [False, True])
+def test_where_a_token_let_the_caller_in_nothing_of_the_field_passes(long):
+    """On the quick way and on the long one."""
+    where = made.route(upstream_host=b"up" if long else None)
+    facts = made.facts(usual(made.GOOD), made.listener((Pattern(None, "/"), where)))
+    facts.allow = ALLOW
+
+    assert b"Authorization" not in (upstream_head(facts, where) or b"Authorization")
+
+
+@pytest.mark.parametrize(("value", "passes"), [(FOREIGN, True), (TOKEN, False)])
+def test_a_token_of_others_passes_where_certificates_alone_count(value, passes):
+    """It may be what the upstream asks for; one of ours, of whatever zone, ends here."""
+    demand = Demand(is_required=True, trust=Truststore(name="t", certificates=(), source="t.pem"))
+    cards = replace(made.zone(), certificates=CertificateRules(demand=demand, sources=(), users=None))
+    where = made.route(zone=cards)
+    facts = made.facts(
+        usual(b"Authorization: Bearer " + value),
+        made.listener((Pattern(None, "/"), where)),
+        made.runtime(zones={"api": made.zone()}),
+    )
+    facts.allow = Allow(made.RECORD, "api", "certificate", None, None, "")
+
+    built = upstream_head(facts, where)
+
+    assert built is not None
+    assert built.count(b"Authorization: Bearer " + value) == int(passes)
+
+
 def test_the_quick_way_tells_of_the_host_that_was_asked_for():
     """Of another one than before, too: all connections of one address share what is said of it."""
     plain = made.route()
@@ -86,8 +146,6 @@ def test_the_quick_way_tells_of_the_host_that_was_asked_for():
         assert b';host="' + host + b'"\r\n' in found
 
 
-TOKEN = made.GOOD.removeprefix(b"Authorization: Bearer ")
-FOREIGN = TOKEN.replace(b"svc_", b"other_")
 # What fields say that are no more than carried on or dropped, and those that mean something; the first is a usual one.
 OTHERS = [b" v", b"", b"\t\xff ", b" a:b", b" \0"]
 VALUES = {

@@ -110,6 +110,8 @@ def test_a_browser_signs_in_and_is_sent_where_it_wanted_to_go(house, service, ru
     seen = service.seen[-1].headers
     assert seen["X-Authproxy-User"] == house.user.user_id
     assert seen["Cookie"] == "theme=dark"
+    assert browser.ask("/", Authorization="Basic YTpi").status == 200
+    assert service.seen[-1].headers["Authorization"] == "Basic YTpi"
     assert FAMILY not in str(service.seen).lower().encode()
     assert browser.go("/auth/login?next=%2Fx").headers["Location"] == "/x"
     assert len(browser.cookies[COOKIE]) == 43
