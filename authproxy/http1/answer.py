@@ -66,16 +66,16 @@ class AnswerHead:
         return self.passed.split(CRLF)[1:]
 
 
-def answer_of(status: int, passed: bytes, content_length: int = -1, is_usual: bool = False) -> AnswerHead:
-    """Return a head that ends no connection.
+def answer_of(status: int, passed: bytes) -> AnswerHead:
+    """Return a head without a length, to be read on, that ends no connection.
 
     Why a function: on Python 3.11 a class with a constructor takes twice as long to make an object.
     """
     head = AnswerHead()
     head.status = status
     head.passed = passed
-    head.content_length = content_length
-    head.is_usual = is_usual
+    head.content_length = -1
+    head.is_usual = False
     head.close = False
     return head
 

@@ -205,7 +205,7 @@ ANSWERS = {
     "Proxy-Connection": names.DROP, "Proxy-Authenticate": names.DROP, "Proxy-Authentication-Info": names.DROP, "Proxy-Anything": names.DROP,
     "Proxy_Anything": names.DROP, "Proximity": names.PASS, "TE": names.DROP,
     "Trailer": names.DROP, "X-Request-Id": names.DROP, "X-Authproxy-Response": names.DROP, "X_Authproxy_Z": names.DROP,
-    "Server": names.PASS, "X-Forwarded-For": names.PASS, "X-Authproxy": names.PASS, "Z-X-Authproxy-A": names.PASS,
+    "Server": names.PASS, "Proxy": names.PASS, "X-Forwarded-For": names.PASS, "X-Authproxy": names.PASS, "Z-X-Authproxy-A": names.PASS,
 }  # fmt: skip
 
 

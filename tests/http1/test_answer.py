@@ -259,6 +259,18 @@ def test_usual_answers_have_a_length_and_may_have_a_body(status):
     assert (plain.status, plain.content_length, plain.is_usual, plain.lines) == (status, -1, False, [b"Server: y"])
 
 
+def test_what_is_read_carefully_is_treated_carefully():
+    """The same head is usual once there is a pattern for it."""
+    block = b"HTTP/1.1 200 OK\r\nContent-Length: 5"
+    careful = AnswerReader().read_carefully(block)
+    taken = trained(block).take(block + b"\r\n\r\n")
+
+    assert isinstance(careful, AnswerHead)
+    assert taken is not None
+    assert (careful.content_length, careful.is_usual) == (5, False)
+    assert (taken.content_length, taken.is_usual) == (5, True)
+
+
 def test_statuses_without_a_body():
     """And the one that ends HTTP."""
     assert frozenset({204, 304}) == BODILESS
