@@ -214,8 +214,8 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             ": _TARGET_BYTES: Final = bytes((c for c in range(33, 127) if c != ord('#'))): 127+1",
         ],
         "an IPv6 address, which it must be, has 2 to 45 characters": [
-            ": _HOST: Final = re.compile(b'(?:' + NAME + b'|\\[(?P<address>[0-9A-Fa-f:.]{2,45})\\])' + PO: 2-1 in '|\\[(?P<address>[0-9A-Fa-f:.]{2,'",
-            ": _HOST: Final = re.compile(b'(?:' + NAME + b'|\\[(?P<address>[0-9A-Fa-f:.]{2,45})\\])' + PO: 45+1 in '|\\[(?P<address>[0-9A-Fa-f:.]{2,45}'",
+            ": _HOST: Final = re.compile(b'(?:' + NAME + b'|\\\\[(?P<address>[0-9A-Fa-f:.]{2,45})\\\\])' + PO: 2-1 in '|\\\\[(?P<address>[0-9A-Fa-f:.]{2,'",
+            ": _HOST: Final = re.compile(b'(?:' + NAME + b'|\\\\[(?P<address>[0-9A-Fa-f:.]{2,45})\\\\])' + PO: 45+1 in '|\\\\[(?P<address>[0-9A-Fa-f:.]{2,45}'",
         ],
     },
     "authproxy/http1/usual.py": {
