@@ -135,10 +135,12 @@ class Exchange(Outcome):
             return
         self._waits_to_continue = False
         self._connection.write(framed)
-        if self._phase is WAITING:
-            self._line.set_deadline(
-                self._route.upstream.times.response_head if done else facts.listener.times.body_idle
-            )
+        if not done:
+            # Also where the answer has begun: it may wait for the rest of the request.
+            self._line.set_deadline(facts.listener.times.body_idle)
+        else:
+            times = self._route.upstream.times
+            self._line.set_deadline(times.response_head if self._phase is WAITING else times.idle)
 
     # ------------------------------------------------------------------ the answer
 
@@ -186,7 +188,8 @@ class Exchange(Outcome):
         if complete:
             self._finish(now)
         else:
-            self._line.deadline = now + self._route.upstream.times.idle
+            times = self._route.upstream.times
+            self._line.deadline = now + (times.idle if self.request_done else facts.listener.times.body_idle)
 
     def on_body(self, data: bytes, *, complete: bool) -> None:
         """Pass a piece of the answer on."""
@@ -199,8 +202,10 @@ class Exchange(Outcome):
         now = self._services.monotonic()
         if complete:
             self._finish(now)
-        else:
+        elif self.request_done:
             self._line.deadline = now + self._route.upstream.times.idle
+        else:
+            self._line.deadline = now + self.facts.listener.times.body_idle
 
     def on_failure(self, failure: Failure, detail: str) -> None:
         """The upstream's connection ended too early."""
@@ -220,8 +225,11 @@ class Exchange(Outcome):
         if self._waits_to_continue:
             self._go_on()
             self._line.send(_CONTINUE)
-        elif self._phase is ANSWERING:
+        elif self._phase is ANSWERING and (self.request_done or self._is_held_back):
             self._fail(Failure.IDLE_TIMEOUT, "no byte passed for too long")
+        elif self._phase is ANSWERING:
+            self.abandon("body-timeout")
+            self._client.cut()
         elif self._is_held_back:
             self._fail(Failure.IDLE_TIMEOUT, "the upstream does not take the body")
         elif not self.request_done and self._connection is not None:

@@ -180,6 +180,43 @@ def test_a_client_that_is_served_waits_as_long_as_it_takes(slow, upstream):
     assert slow.ask(request()).body == b"xxxxxx"
 
 
+@pytest.mark.parametrize(
+    "frame", [{"Content-Length": "6"}, {"Transfer-Encoding": "chunked"}], ids=lambda frame: next(iter(frame))
+)
+def test_an_upload_goes_on_for_as_long_as_its_bytes_come_after_an_early_answer(slow, upstream, frame):
+    """The answer's head came first, and its body only after the last byte of the request: nobody was idle."""
+
+    def script(turn):
+        turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n")
+        turn.read_body()
+        turn.send(b"done")
+
+    upstream.answer(script)
+    ((name, value),) = frame.items()
+    piece, last = (b"x", b"") if name == "Content-Length" else (b"1\r\nx\r\n", b"0\r\n\r\n")
+    slow.send(request("POST / HTTP/1.1", f"{name}: {value}"))
+    for _ in range(6):
+        threading.Event().wait(0.3)
+        slow.send(piece)
+    slow.send(last)
+
+    assert slow.answer("POST").body == b"done"
+    assert upstream.requests[0].body == b"xxxxxx"
+
+
+def test_an_upload_that_stops_after_an_early_answer_is_the_clients_fault(hasty, slow, upstream):
+    """After `timeouts.body_idle`: both ends are cut, and the log does not blame the upstream."""
+    upstream.answer(lambda turn: (turn.send(b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\n"), turn.read_body()))
+    slow.send(post(b"0123456789", "X-Mark: stops")[:-5])
+    answer = slow.interim()
+    assert slow.rest() == b""
+
+    assert slow.end == "cut"
+    assert upstream.end_of(upstream.requests[0]) == "cut"
+    told = hasty.wait_access(answer.one("X-Request-Id"))
+    assert (told["status"], told["reason"]) == (200, "body-timeout")
+
+
 # ---------------------------------------------------------------------- small limits
 
 

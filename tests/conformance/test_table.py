@@ -119,7 +119,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "an_upstream_that_is_not_there_gets_no_body, programs_get_json_and_people_a_page, "
         "a_credential_is_asked_for_before_the_upstream, an_upstream_that_does_not_answer_is_504",
         "an answer before the end of the request": "an_early_answer_reaches_a_client_that_is_still_sending, "
-        "no_reuse_after_an_early_answer",
+        "no_reuse_after_an_early_answer, an_upload_goes_on_for_as_long_as_its_bytes_come_after_an_early_answer, "
+        "an_upload_that_stops_after_an_early_answer_is_the_clients_fault",
     },
     "5. Time and size": {
         "handshake": "a_client_without_a_handshake_is_let_go",
