@@ -69,7 +69,7 @@ class Control:
     async def follow(self) -> tuple[Outcome, ...]:
         """Listen where the configuration says now; what cannot be had is told, and the old socket stays."""
         wanted = self._wanted()
-        if wanted == self._path:
+        if wanted == self._path and (wanted is None or identity(wanted) == self._identity):
             return ()
         before = self._runner, self._path, self._identity
         try:

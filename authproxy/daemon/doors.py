@@ -10,6 +10,7 @@ from authproxy.core.place import Place
 from authproxy.core.stats import Stats
 from authproxy.daemon import log
 from authproxy.daemon.material import gather
+from authproxy.daemon.outcome import Outcome, Result
 from authproxy.daemon.process import descriptor_limit
 from authproxy.daemon.tunnels import tunnels
 from authproxy.door.acceptor import Acceptor, Factory
@@ -19,6 +20,7 @@ from authproxy.door.local import identity, remove_unix
 from authproxy.door.sockets import listen
 from authproxy.edge.server import EdgeServer, OwnPage
 from authproxy.edge.services import Services
+from authproxy.errors import MaterialError
 from authproxy.keystore import PeerFault
 from authproxy.settings import Loaded
 from authproxy.settings.addresses import Address, UnixSocket
@@ -129,6 +131,26 @@ class Doors:
             if key[1] not in {bind for _, bind in self._sockets}:
                 self._forget(key[1])
             _LOG.info(events.LISTENER_CLOSED, listener=key[0], bind=str(key[1]))
+
+    def renew(self) -> tuple[Outcome, ...]:
+        """Listen anew where a Unix socket's path leads to it no longer; what cannot be had is told, the rest goes on.
+
+        Whoever has connected to the socket that nobody can find any more is served all the same.
+        """
+        outcomes: list[Outcome] = []
+        lost = {bind for bind, known in self._files.items() if identity(Path(bind.unix)) != known}
+        for name, bind in [key for key in self._sockets if key[1] in lost]:
+            try:
+                wire = self._listen(bind)
+            except MaterialError as error:
+                part = f"listener:{name}"
+                _LOG.error(events.RELOAD_REJECTED, part=part, error=str(error))
+                outcomes.append(Outcome(part=part, result=Result.REJECTED, error=str(error)))
+                continue
+            self._acceptors[name].replace(self._sockets[name, bind], wire)
+            self._sockets[name, bind] = wire
+            _LOG.info(events.LISTENER_OPENED, listener=name, bind=str(bind))
+        return tuple(outcomes)
 
     def _limit(self, loaded: Loaded) -> None:
         """Take over the limits; connections that stand are not touched."""

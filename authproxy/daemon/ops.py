@@ -71,7 +71,7 @@ class Ops:
     async def follow(self) -> tuple[Outcome, ...]:
         """Listen where the configuration says now; an address that cannot be had is told, and the old one stays."""
         wanted = self._wanted()
-        if wanted == self._at:
+        if wanted == self._at and not self._is_lost():
             return ()
         settings = self._proxy.prepared.loaded.settings.ops
         old, file = self._runner, self._file
@@ -94,6 +94,10 @@ class Ops:
         self._at = wanted
         return ()
 
+    def _is_lost(self) -> bool:
+        """Return whether the path of the Unix socket leads to it no longer."""
+        return self._file is not None and identity(self._file[0]) != self._file[1]
+
     def _wanted(self) -> object:
         """Return everything on which the way of listening depends, for comparison."""
         settings = self._proxy.prepared.loaded.settings.ops
@@ -113,7 +117,7 @@ class Ops:
             remove_unix(*self._file)
 
     async def _open(self, settings: OpsSettings) -> None:
-        if self._listening is not None and settings.bind == self._bind:
+        if self._listening is not None and settings.bind == self._bind and not self._is_lost():
             # The very address cannot be had twice, and nobody who asks meanwhile is to be refused.
             listening = self._listening.dup()
         else:

@@ -22,7 +22,7 @@ class Outcome:
     """How one transaction ended."""
 
     part: str
-    """`config`, `trust`, or `catalog:<name>`; `ops` and `control` only where their address cannot be had."""
+    """`config`, `trust`, or `catalog:<name>`; `listener:<name>`, `ops` and `control` only where an address cannot be had."""
     result: Result
     error: str = ""
     """Why it was rejected, in one line."""

@@ -10,6 +10,7 @@ from pathlib import Path
 from authproxy.core.place import Place
 from authproxy.core.stats import Stats
 from authproxy.daemon.doors import Doors
+from authproxy.daemon.outcome import Outcome
 from authproxy.daemon.prepare import Prepared
 from authproxy.daemon.writer import LogWriter, cannot_open
 from authproxy.door.caps import Caps
@@ -104,6 +105,10 @@ class Outside:
         if old is not None:
             self._dropped += old.dropped
             old.close()
+
+    def renew(self) -> tuple[Outcome, ...]:
+        """Listen anew where nobody finds the socket any more; return what cannot be had."""
+        return self._doors.renew()
 
     def rotate(self) -> None:
         """Open the access log anew under its name."""

@@ -50,9 +50,7 @@ _GOODBYE: Final = 0.5
 class Proxy:
     """One configuration at work after the other, under one roof."""
 
-    def __init__(
-        self, load: Callable[[], Loaded], environ: Mapping[str, str], now: Callable[[], datetime]
-    ) -> None:  # fmt: skip
+    def __init__(self, load: Callable[[], Loaded], environ: Mapping[str, str], now: Callable[[], datetime]) -> None:
         self._load = load
         self._now = now
         self.stats = Stats()
@@ -135,6 +133,7 @@ class Proxy:
                 for read in await self._poller.reload_all(self.prepared.catalogs):
                     outcomes.append(self._teller.tell_catalog(read, always=how.tells_everything))
                 self._outside.rotate()
+            outcomes += self._outside.renew()
             for follow in self.followers:
                 outcomes += await follow()
         return tuple(outcomes)

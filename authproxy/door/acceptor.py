@@ -22,6 +22,7 @@ from authproxy.door.arrival import Arrival
 from authproxy.door.caps import Caps
 from authproxy.door.contexts import Contexts
 from authproxy.door.gate import judge_peer
+from authproxy.door.local import BACKLOG
 from authproxy.keystore import Refused
 from authproxy.wire.plain import SocketTransport
 
@@ -82,6 +83,13 @@ class Acceptor:
         self._sockets.pop(listening, None)
         self._loop.remove_reader(listening)
         listening.close()
+
+    def replace(self, old: socket.socket, new: socket.socket) -> None:
+        """Accept on `new` from now on, and no more on `old` once everybody is in who has connected to it."""
+        self.add(new)
+        for _ in range(BACKLOG // _BATCH + 1):
+            self._accept(old)
+        self.remove(old)
 
     def close(self) -> None:
         """Accept no more at all."""

@@ -6,7 +6,8 @@ import stat
 from contextlib import suppress
 from pathlib import Path
 
-_BACKLOG = 1024
+BACKLOG = 1024
+"""How many may wait to be accepted, on any socket."""
 # Owner and group may connect; the directory decides who gets so far.
 _MODE = 0o660
 
@@ -24,7 +25,7 @@ def listen_unix(path: Path) -> socket.socket:
             path.unlink()
         made.bind(str(path))
         _open_to_group(path)
-        made.listen(_BACKLOG)
+        made.listen(BACKLOG)
         made.setblocking(False)
     except BaseException:
         made.close()

@@ -4,10 +4,9 @@ import socket
 from pathlib import Path
 
 from authproxy.core.place import Place
-from authproxy.door.local import listen_unix
+from authproxy.door.local import BACKLOG, listen_unix
 from authproxy.errors import MaterialError, why
 
-_BACKLOG = 1024
 _UNPRIVILEGED = 1024
 
 
@@ -41,7 +40,7 @@ def _listen_tcp(bind: Place) -> socket.socket:
             # `[::]` beside `0.0.0.0` in one list must not collide.
             made.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         made.bind((bind.host, bind.port))
-        made.listen(_BACKLOG)
+        made.listen(BACKLOG)
         made.setblocking(False)
     except BaseException:
         made.close()

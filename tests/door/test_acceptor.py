@@ -183,6 +183,28 @@ def test_a_client_of_a_unix_socket_has_no_address(run, tmp_path):
     run(scene())
 
 
+def test_whoever_waits_on_a_socket_that_is_replaced_comes_in(run, tmp_path):
+    """More than are accepted at a time; and so does whoever comes to the new one."""
+    old, new = listen(Place(unix=str(tmp_path / "old"))), listen(Place(unix=str(tmp_path / "new")))
+
+    async def scene():
+        house = House(None)
+        house.acceptor.add(old)
+        clients = [socket.socket(socket.AF_UNIX) for _ in range(201)]
+        for client in clients[1:]:
+            client.connect(str(tmp_path / "old"))
+        house.acceptor.replace(old, new)
+        clients[0].connect(str(tmp_path / "new"))
+        await house.until(lambda: len(house.protocols) == 201)
+
+        assert (old.fileno(), house.stats.accepted) == (-1, 201)
+        for client in clients:
+            client.close()
+        await house.empty()
+
+    run(scene())
+
+
 @pytest.mark.parametrize("says", ["nothing", "half a hello", "half a header"])
 def test_a_silent_client_expires(run, contexts, says):
     """Nothing of it is left, and the others come in meanwhile."""
