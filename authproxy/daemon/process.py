@@ -11,6 +11,8 @@ from authproxy.errors import ConfigError
 
 _PR_SET_DUMPABLE: Final = 4
 _UNLIMITED: Final = 1 << 20
+# About 15 serve nobody yet, and what the event loop cannot get of those ends the process without a word.
+_LEAST: Final = 64
 
 
 def harden() -> None:
@@ -21,10 +23,20 @@ def harden() -> None:
 
 
 def raise_descriptor_limit() -> int:
-    """Use all the descriptors that the system grants; return how many."""
+    """Use all the descriptors that the system grants; return how many.
+
+    Raises:
+        ConfigError: too few to serve anybody.
+    """
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
-    return hard
+    granted = descriptor_limit()
+    if granted < _LEAST:
+        raise ConfigError(
+            f"this process may open {granted} files and connections, and needs {_LEAST}: "
+            "raise the limit (ulimit -n, LimitNOFILE= of a systemd unit, --ulimit nofile= of a container)"
+        )
+    return granted
 
 
 def descriptor_limit() -> int:

@@ -6,6 +6,8 @@ import re
 import resource
 import signal
 import socket
+import subprocess
+import sys
 
 import pytest
 
@@ -205,6 +207,19 @@ def test_a_bad_row_does_not_stop_the_start(house):
     [line] = running.told("catalog.row_rejected")
     assert "tokens.yaml:" in line["error"]
     assert "hash" in line["error"]
+
+
+@pytest.mark.parametrize("granted", [6, 12, 63])
+def test_too_few_descriptors_are_told_in_one_line(house, granted):
+    """With exit code 78; it was a traceback, or with very few the end of the process by a signal."""
+    house.save()
+    # Those whom a shell starts have its limits.
+    command = f"ulimit -n {granted}; exec {sys.executable} -m authproxy run"
+    done = subprocess.run(["sh", "-c", command], cwd=house.directory, capture_output=True, text=True, check=False)
+
+    assert done.returncode == 78
+    [line] = done.stderr.splitlines()
+    assert f"this process may open {granted} files and connections, and needs 64: raise the limit" in line
 
 
 def test_a_unix_socket_goes_when_its_listener_goes(house, until):
