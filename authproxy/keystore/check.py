@@ -13,7 +13,7 @@ from authproxy.errors import MaterialError
 from authproxy.keystore.lineage import is_self_signed
 from authproxy.keystore.model import Keystore, PrivateKey, Role, alternative_names, subject
 
-_MIN_RSA_BITS = 2048  # NIST SP 800-57 part 1, 112 bits of security; Mozilla's intermediate profile
+MIN_RSA_BITS = 2048  # NIST SP 800-57 part 1, 112 bits of security; Mozilla's intermediate profile
 # What Apple's systems refuse of a server, whoever has issued it (support.apple.com/HT210176).
 _LONGEST = timedelta(days=825)
 _WEAK_HASHES = (hashes.MD5, hashes.SHA1)
@@ -73,8 +73,8 @@ def _problem_of_dates(keystore: Keystore, now: datetime) -> str | None:
 
 
 def _problem_of_key(key: PrivateKey) -> str | None:
-    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < _MIN_RSA_BITS:
-        return f"the RSA key has {key.key_size} bits, should be at least {_MIN_RSA_BITS}"
+    if isinstance(key, rsa.RSAPrivateKey) and key.key_size < MIN_RSA_BITS:
+        return f"the RSA key has {key.key_size} bits, should be at least {MIN_RSA_BITS}"
     if isinstance(key, ec.EllipticCurvePrivateKey) and not isinstance(key.curve, _CURVES):
         return f"the EC key is on the curve {key.curve.name}, should be P-256, P-384 or P-521"
     return None

@@ -17,7 +17,7 @@ from typing import NoReturn
 from authproxy.errors import MaterialError
 from authproxy.keystore.crl import pem_of
 from authproxy.keystore.lineage import with_issuers
-from authproxy.keystore.model import Keystore
+from authproxy.keystore.model import Keystore, subject
 from authproxy.keystore.trust import Truststore
 
 # TLS 1.2 suites; those of 1.3 are all good and cannot be chosen. OpenSSL's default list has CBC and DHE in it.
@@ -82,7 +82,12 @@ def server_context(
     # At every handshake OpenSSL would look for a lone leaf's issuers among those that it trusts, verify and send them:
     # the same bytes for a tenth of a millisecond. It does not where it is given a chain. Where it has a choice it goes on
     # choosing: it takes one that is valid at that moment.
-    load_keystore(context, replace(keystore, chain=with_issuers(keystore.chain, trust.certificates)))
+    continued = replace(keystore, chain=with_issuers(keystore.chain, trust.certificates))
+    try:
+        load_keystore(context, continued)
+    except MaterialError as error:
+        _blame(keystore, continued, trust, error)
+        raise
     _believe(context, trust)
     context.verify_mode = ssl.CERT_REQUIRED if client.mode is ClientMode.REQUIRED else ssl.CERT_OPTIONAL
     return context
@@ -179,6 +184,21 @@ def load_keystore(context: ssl.SSLContext, keystore: Keystore) -> None:
         _with_path_of(pem, lambda path: context.load_cert_chain(path, password=_never_prompt))
     except ssl.SSLError as error:
         raise MaterialError(keystore.source, f"openssl does not accept the certificate: {error.reason}") from error
+
+
+def _blame(keystore: Keystore, continued: Keystore, trust: Truststore, error: MaterialError) -> None:
+    """Return when it is the keystore that OpenSSL does not take, and not an authority in `trust` that issued it.
+
+    Raises:
+        MaterialError: it is that authority.
+    """
+    if continued.chain == keystore.chain:
+        return
+    probe = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    _restrict(probe, ssl.TLSVersion.TLSv1_2)
+    load_keystore(probe, keystore)
+    issuer = subject(continued.chain[len(keystore.chain)])
+    raise MaterialError(trust.source, f"the authority {issuer}: {error.problem}") from error
 
 
 def _with_path_of(pem: bytes, load: Callable[[str], None]) -> None:

@@ -38,7 +38,8 @@ def _try(context: ssl.SSLContext, keystore: Keystore, version: ssl.TLSVersion) -
     try:
         through = shake(client, server)
     except ssl.SSLError as error:
-        raise _failure(keystore, version, error.reason or str(error)) from error
+        reason, detail = error.reason or str(error), getattr(error, "verify_message", "")
+        raise _failure(keystore, version, f"{reason} ({detail})" if detail else reason) from error
     if through and client.getpeercert(binary_form=True) != keystore.leaf.public_bytes(Encoding.DER):
         raise _failure(keystore, version, "the certificate shown is not the keystore's")
 

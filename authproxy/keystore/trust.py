@@ -7,16 +7,18 @@ from datetime import datetime
 from pathlib import Path
 
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding
 
 from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError, SecretError
 from authproxy.keystore.blocks import decode, read_blocks
+from authproxy.keystore.check import MIN_RSA_BITS
 from authproxy.keystore.crl import Crl, newest, read_crls
 from authproxy.keystore.deny import Denied, load_denied
 from authproxy.keystore.formats import STORES, format_of, refuse_unread_formats
 from authproxy.keystore.model import fingerprint, subject
-from authproxy.keystore.parts import certificates, missing, refuse_strange_blocks
+from authproxy.keystore.parts import UNREADABLE, certificates, missing, refuse_strange_blocks
 from authproxy.keystore.reading import read
 from authproxy.keystore.stores import trusted_certificates
 
@@ -79,7 +81,7 @@ def load_truststore(name: str, path: Path, password: Secret[bytes] | None = None
         raise SecretError(f"{path}: everybody can write it and be believed: chmod o-w {path}")
     refuse_unread_formats(content)
     if format_of(content.data) in STORES:
-        return Truststore(name=name, certificates=trusted_certificates(content, password), source=str(path))
+        return _with_notes(name, trusted_certificates(content, password), str(path))
     if password is not None:
         raise MaterialError(str(path), "is PEM, which has no password (leave `password` away)")
     text = read_blocks(decode(content.data), str(path))
@@ -87,7 +89,23 @@ def load_truststore(name: str, path: Path, password: Secret[bytes] | None = None
     found = certificates(text.blocks, str(path))
     if not found:
         raise missing("CERTIFICATE", text.blocks, str(path))
-    return Truststore(name=name, certificates=found, source=str(path))
+    return _with_notes(name, found, str(path))
+
+
+def _with_notes(name: str, found: tuple[x509.Certificate, ...], source: str) -> Truststore:
+    notes = tuple(f"{source}: not believed: {subject(one)}: {problem}" for one in found if (problem := _weakness(one)))
+    return Truststore(name=name, certificates=found, source=source, notes=notes)
+
+
+def _weakness(authority: x509.Certificate) -> str:
+    """Return why OpenSSL, as it is set here, refuses whoever was issued by this one; empty where it does not."""
+    try:
+        key = authority.public_key()
+    except UNREADABLE:
+        return ""
+    if isinstance(key, rsa.RSAPublicKey) and key.key_size < MIN_RSA_BITS:
+        return f"its RSA key has {key.key_size} bits, should be at least {MIN_RSA_BITS}"
+    return ""
 
 
 def with_refusals(trust: Truststore, refusals: Refusals, now: datetime, before: Truststore | None = None) -> Truststore:
@@ -116,6 +134,7 @@ def with_refusals(trust: Truststore, refusals: Refusals, now: datetime, before: 
         crls=tuple(crl for crl in crls if crl.issuer not in revoked),
         listed=frozenset(crl.digest for crl in read_lists),
         notes=(
+            *trust.notes,
             *(f"{trust.source}: not believed, because a revocation list names it: {subject(one)}" for one in revoked),
             *(
                 f"{trust.source}: nobody comes in with a certificate of {subject(one)}: it has no list in `crls`"

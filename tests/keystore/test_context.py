@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.x509.oid import ExtendedKeyUsageOID
 
 from authproxy.errors import MaterialError
@@ -102,6 +103,24 @@ def test_where_several_could_have_issued_it_openssl_chooses_at_each_handshake(is
     assert with_issuers(own, [middle.certificate, root.certificate][::turn]) == (
         *own, middle.certificate, root.certificate,
     )  # fmt: skip
+
+
+def test_an_authority_that_openssl_does_not_take_is_told_by_its_own_file(issue):
+    """Where the keystore is good, and the chain only continued by that authority; else it is the keystore's fault."""
+    small = issue("small", None, SIGNS, key=rsa.generate_private_key(public_exponent=65537, key_size=1024))
+    leaf = issue("leaf", small, SERVER_AUTH, LOCALHOST).keystore()
+    own = issue("own", small, SERVER_AUTH, LOCALHOST, key=small.key).keystore()
+    trusted = demanding(ClientMode.REQUIRED, small)
+
+    with pytest.raises(MaterialError, match=r"^t\.pem: the authority CN=small: .*: CA_KEY_TOO_SMALL$"):
+        server_context(leaf, minimum=V12, client=trusted)
+    for keystore in (own, leaf_with_chain(leaf, small)):
+        with pytest.raises(MaterialError, match=rf"^{keystore.source}: .*_KEY_TOO_SMALL$"):
+            server_context(keystore, minimum=V12, client=trusted)
+
+
+def leaf_with_chain(leaf, issuer):
+    return replace(leaf, chain=(*leaf.chain, issuer.certificate))
 
 
 def test_issuers_are_continued_as_far_as_there_is_one_only(issue, server, root, other_root):

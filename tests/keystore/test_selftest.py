@@ -47,7 +47,7 @@ def test_self_test_fails_for_a_certificate_that_cannot_serve(client):
     keystore = client.keystore()
 
     with pytest.raises(
-        MaterialError, match=r"main.pem: the self-test handshake \(TLSv1_3\) failed: CERTIFICATE_VERIFY"
+        MaterialError, match=r"main.pem: the self-test handshake \(TLSv1_3\) failed: CERTIFICATE_VERIFY_FAILED \(unsuit"
     ):
         self_test(server_context(keystore, minimum=V12), keystore)
 
