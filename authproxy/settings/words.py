@@ -10,10 +10,12 @@ from pydantic.json_schema import JsonSchemaValue
 from pydantic_core import CoreSchema, core_schema
 
 from authproxy.core import names
+from authproxy.core.token import MAX_PREFIX_LENGTH
 
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,63}")
 _LONGEST_TOKEN: Final = 128
-_PREFIX: Final = re.compile(r"[A-Za-z0-9-]{1,64}")
+# As much as leaves room for the rest of a token: turvata knows no other bound.
+_PREFIX: Final = re.compile(rf"[A-Za-z0-9-]{{1,{MAX_PREFIX_LENGTH}}}")
 _LABEL: Final = r"[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?"
 _HOST: Final = re.compile(rf"(?:\*\.)?{_LABEL}(?:\.{_LABEL})*")
 _V6_HOST: Final = re.compile(r"\[[0-9a-f:.]{2,45}\]")
@@ -112,7 +114,9 @@ def _header_text(value: str) -> str:
 
 def _prefix(value: str) -> str:
     if not _PREFIX.fullmatch(value):
-        raise ValueError("a prefix is 1 to 64 letters, digits and hyphens (no underscore: it ends the prefix)")
+        raise ValueError(
+            f"a prefix is 1 to {MAX_PREFIX_LENGTH} letters, digits and hyphens (no underscore: it ends the prefix)"
+        )
     return value
 
 

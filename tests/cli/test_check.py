@@ -43,7 +43,7 @@ def check(place, capsys):
 
 REJECTED = 'tokens.yaml:2: group: unknown key (did you mean "groups"?)'
 PROBLEM = (
-    "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 64 letters, digits and hyphens "
+    "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 4004 letters, digits and hyphens "
     "(no underscore: it ends the prefix)"
 )
 

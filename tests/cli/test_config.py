@@ -54,7 +54,7 @@ def test_a_mistake_ends_with_78_and_one_line_each(run_authproxy, tmp_path):
     assert done.stderr.splitlines() == [
         'authproxy.yaml:3:22: listeners.public.bnid: unknown key (did you mean "bind"?)',
         (
-            "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 64 letters, digits and hyphens "
+            "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 4004 letters, digits and hyphens "
             "(no underscore: it ends the prefix)"
         ),
     ]

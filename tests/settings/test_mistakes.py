@@ -191,7 +191,7 @@ MISTAKES = {
     "an underscore in a prefix": (
         "prefix: svc",
         "prefix: my_svc",
-        "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 64 letters, digits and hyphens (no underscore: it ends the prefix)",
+        "authproxy.yaml:5:27: zones.api.prefix: a prefix is 1 to 4004 letters, digits and hyphens (no underscore: it ends the prefix)",
     ),
     "digits for a prefix": (
         "prefix: svc",
@@ -295,7 +295,17 @@ MISTAKES = {
     "no routes": (
         "routes:    [{path: /, upstream: legacy}]",
         "",
-        "authproxy.yaml:1:1: needs at least one route: routes: [{path: /, upstream: NAME}]",
+        "authproxy.yaml:1:1: routes: needs at least one route, as in [{path: /, upstream: NAME}]",
+    ),
+    "an empty list of routes": (
+        "routes:    [{path: /, upstream: legacy}]",
+        "routes: []",
+        "authproxy.yaml:7:1: routes: needs at least one route, as in [{path: /, upstream: NAME}]",
+    ),
+    "no listeners": (
+        "listeners: {public: {bind: 0.0.0.0:8443, keystore: main}}",
+        "listeners: {}",
+        "authproxy.yaml:3:1: listeners: needs at least one listener, as in {public: {bind: 0.0.0.0:8443}}",
     ),
     "several workers": (
         "routes:",

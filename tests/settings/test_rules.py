@@ -247,7 +247,7 @@ def test_without_zones_every_route_must_be_public(problems):
     ("zones", "line"),
     [
         ("{a: {prefix: x, peppers: [], catalog: users}}", "zones.a.peppers: needs at least one pepper; leave the key away for none"),
-        ("{a: {prefix: '', peppers: [{env: A}], catalog: users}}", "zones.a.prefix: a prefix is 1 to 64 letters, digits and hyphens (no underscore: it ends the prefix)"),
+        ("{a: {prefix: '', peppers: [{env: A}], catalog: users}}", "zones.a.prefix: a prefix is 1 to 4004 letters, digits and hyphens (no underscore: it ends the prefix)"),
         ("{a: {prefix: x, peppers: [{env: A}], catalog: userz}}", 'zones.a.catalog: unknown catalog (did you mean "users"?)'),
         ("{a: {prefix: x, peppers: [{env: A}], catalog: users}, b: {prefix: X, peppers: [{env: B}], catalog: users}}",
          "zones.b.prefix: zone a has this prefix: every zone has its own"),
@@ -260,12 +260,12 @@ def test_zones_are_isolated(problems, zones, line):
     assert line in told(problems, "zones", zones)
 
 
-def test_a_prefix_has_64_characters_at_most(problems):
-    """Both sides of the boundary."""
+def test_a_prefix_has_4004_characters_at_most(problems):
+    """Then the whole token has 4096, as many as turvata takes; both sides of the boundary."""
     zones = "{{a: {{prefix: {}, peppers: [{{env: A}}], catalog: users}}}}"
 
-    assert told(problems, "zones", zones.format("x" * 64)) == []
-    assert len(told(problems, "zones", zones.format("x" * 65))) == 1
+    assert told(problems, "zones", zones.format("x" * 4004)) == []
+    assert len(told(problems, "zones", zones.format("x" * 4005))) == 1
 
 
 def test_catalogs_do_not_consist_of_themselves(problems):

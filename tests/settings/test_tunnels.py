@@ -115,7 +115,7 @@ def test_routes_are_not_served_there(problems, load_text):
     assert told(problems, TARGET, HTTP) == [
         "routes[0].listeners: is needed, and there is no listener of mode http that could serve it"
     ]
-    assert told(problems, TARGET, web) == ["needs at least one route: routes: [{path: /, upstream: NAME}]"]
+    assert told(problems, TARGET, web) == ["routes: needs at least one route, as in [{path: /, upstream: NAME}]"]
 
 
 def test_a_redirect_does_not_lead_there(problems):

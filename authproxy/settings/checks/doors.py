@@ -15,7 +15,7 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
     for name, keystore in settings.keystores.items():
         yield from _keystore(("keystores", name), keystore)
     if known.is_empty("listeners"):
-        yield Finding((), "needs at least one listener: listeners: {public: {bind: 0.0.0.0:8443}}")
+        yield Finding(("listeners",), "needs at least one listener, as in {public: {bind: 0.0.0.0:8443}}", key=True)
     for name, listener in settings.listeners.items():
         here: Path = ("listeners", name, "client_certificates")
         yield from client_certificates(here, listener.client_certificates, may_bring_root(settings, listener))

@@ -15,7 +15,7 @@ Demands: TypeAlias = tuple[str | None, Allow | None, tuple[str, ...] | None]
 def check(settings: Settings, known: Known) -> Iterator[Finding]:
     """Yield what is wrong with routes, one by one and between them."""
     if not settings.routes and known.is_empty("routes") and _serves_http(settings, known):
-        yield Finding((), "needs at least one route: routes: [{path: /, upstream: NAME}]")
+        yield Finding(("routes",), "needs at least one route, as in [{path: /, upstream: NAME}]", key=True)
     reserved = frozenset(fold(name) for name in settings.identity.headers)
     for index, route in enumerate(settings.routes):
         here: Path = ("routes", index)
