@@ -136,7 +136,16 @@ def test_an_answer_to_a_close_frame_is_seen(payload, before):
     assert not ends_in_close(before + frame + b"x")
 
 
-@pytest.mark.parametrize("data", [b"", b"\x88", b"\x88\x80mas", b"\x88\x02\x03\xf0xx", b"\x89\x80mask", b"hello there"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"", b"\x88", b"\x88\x80mas", b"\x88\x02\x03\xf0xx", b"\x89\x80mask", b"hello there",
+        # Its first byte is the last one, its length the first.
+        b"\x81mask\x88",
+        # A length of 126 says that the length follows.
+        b"\x88\xfemask" + b"r" * 126,
+    ],
+)  # fmt: skip
 def test_what_is_no_close_frame_of_a_client_is_none(data):
-    """Unmasked, too short, of another kind."""
+    """Unmasked, too short, of another kind, too long for one."""
     assert not ends_in_close(data)

@@ -78,6 +78,16 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "source_of: return int(parsed) >> _HOST_BITS if isinstance(parsed, IPv6Address) else -1 - int(parsed): 1+1",
         ],
     },
+    "authproxy/http1/body.py": {
+        "what is cut at its end stays whole": [
+            "LengthReader.feed: if len(data) <= self._left:: Lt in len(data) <= self._left"
+        ],
+    },
+    "authproxy/core/path.py": {
+        "only the quick way is left out: the long one finds the same": [
+            "read_path: if worth_a_look(raw) is None:: if False for worth_a_look(raw) is None",
+        ],
+    },
     "authproxy/http1/websocket.py": {
         "only the quick way is left out: the long one finds the same": [
             "FrameTracker.feed: if not self._header and position + 1 < size:: if False for not self._header and position + 1 < size",
@@ -85,6 +95,9 @@ EQUIVALENT: Final[dict[str, dict[str, list[str]]]] = {
             "FrameTracker.feed: if length & ~_MASKED < _LENGTH_16:: if False for length & ~_MASKED < _LENGTH_16",
         ],
         "what follows does what the next turn would": ["FrameTracker.feed: continue: passed"],
+        "what is shorter than any frame has a length below 0, which no byte is": [
+            "ends_in_close: return any((data[start] == 128 | _OPCODE_CLOSE and data[start + 1] == _MASKED | size - sta: 1+1 (2)",
+        ],
     },
     "authproxy/core/route.py": {
         "only the quick way is left out: the long one finds the same": [
