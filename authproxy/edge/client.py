@@ -22,16 +22,16 @@ class TunnelClient(Protocol):
         """All is out; `keep` when the connection may carry another request. `now` is monotonic."""
         ...
 
+    def cut(self) -> None:
+        """Break the connection so that the client can see that what it got is not whole."""
+        ...
+
 
 class Client(TunnelClient, Protocol):
     """What an exchange needs beside that."""
 
     def refuse(self, facts: Facts, refusal: Refusal) -> None:
         """Answer in the proxy's own name; nothing was sent yet."""
-        ...
-
-    def cut(self) -> None:
-        """Break the connection so that the client can see that the answer is not whole."""
         ...
 
     def tunnel(self, tunnel: "Tunnel") -> None:

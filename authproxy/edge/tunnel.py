@@ -45,6 +45,8 @@ class Tunnel(Ends):
         """Nothing that the client still says reaches the upstream."""
         self._is_half = False
         """One side has ended, the other may still speak."""
+        self._lacks_end = self._tracker is None
+        """Nothing tells the upstream that what the client said is whole: no frame, and no end of its side so far."""
         self._over = False
         self._route.stats.upgraded += 1
         self._is_asking = False
@@ -134,7 +136,10 @@ class Tunnel(Ends):
         if self._facts.allow is not None:
             self._services.tunnels.remove(owner_of(self._facts.allow))
         self._route.upstream.release(self._upstream)
-        self._upstream.close()
+        if self._lacks_end and reason == "client-gone":
+            self._upstream.abort()
+        else:
+            self._upstream.close()
         said = "" if reason == "client-gone" else reason
         record(self._services, self._facts, events.REQUEST_FORWARDED, SWITCHING, self._services.monotonic(), said)
 
@@ -161,6 +166,7 @@ class Tunnel(Ends):
 
     def on_client_end(self) -> bool:
         """The client ends its side: the upstream hears of it, and may go on until it ends too."""
+        self._lacks_end = False
         return self._pass_end(self._upstream.end)
 
     def _pass_end(self, end: Callable[[], None]) -> bool:
@@ -173,9 +179,13 @@ class Tunnel(Ends):
         return True
 
     def on_failure(self, failure: Failure, detail: str) -> None:
-        """The upstream is gone."""
+        """The upstream is gone: a client without frames must not take what it got for the whole."""
         del detail
-        self.end("" if failure is Failure.CLOSED else failure.value)
+        if self._over or self._tracker is not None or failure is Failure.CLOSED:
+            self.end("")
+        else:
+            self.abandon(failure.value)
+            self._client.cut()
 
     def on_interim(self, head: AnswerHead) -> None:
         """There are no heads in a tunnel."""

@@ -110,7 +110,7 @@ class UpstreamConnection(Held):
         if state is State.UNTIL_CLOSE and self._ended:
             receiver.on_body(b"", complete=True)
         elif state is State.TUNNEL:
-            receiver.on_failure(Failure.CLOSED, explain_loss(exc, "closed"))
+            receiver.on_failure(Failure.CLOSED if self._ended else Failure.TRUNCATED, explain_loss(exc, "closed"))
         elif answered:
             receiver.on_failure(Failure.TRUNCATED, explain_loss(exc, "closed before the end of the answer"))
         else:
