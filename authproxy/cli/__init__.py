@@ -6,6 +6,7 @@ start without importing aiohttp or pydantic.
 
 from __future__ import annotations
 
+import errno
 import importlib
 import os
 import re
@@ -18,7 +19,7 @@ from click.shell_completion import CompletionItem
 from typing_extensions import override
 
 from authproxy.cli.group import Group
-from authproxy.errors import AuthproxyError, ConfigError, DependencyError
+from authproxy.errors import AuthproxyError, ConfigError, DependencyError, why
 
 COMMANDS = {
     "run": "Run the proxy.",
@@ -41,6 +42,8 @@ EXIT_FAILED = 1
 EXIT_UNAVAILABLE = 69
 # `file:line:column: `, as compilers write it and editors jump to it.
 _PLACE = re.compile(r".+?:[0-9]+:[0-9]+: ")
+# What is printed cannot be kept.
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO})
 # 128 and the number of SIGINT, as every shell reports it.
 EXIT_INTERRUPTED = 130
 
@@ -132,11 +135,22 @@ def _outcome(args: Sequence[str] | None) -> int:
     except click.Abort as error:
         return EXIT_INTERRUPTED if isinstance(error.__cause__, KeyboardInterrupt) else EXIT_FAILED
     except BrokenPipeError:
-        # The reader has seen enough. What is still buffered goes nowhere, instead of into a complaint at exit.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        # The reader has seen enough.
+        _discard_output()
+        return EXIT_FAILED
+    except OSError as error:
+        if error.errno not in _FULL:
+            raise
+        _discard_output()
+        _complain(f"cannot write: {why(error)}")
         return EXIT_FAILED
     # click hands the code of `ctx.exit(code)` back as the result.
     return result if isinstance(result, int) else 0
+
+
+def _discard_output() -> None:
+    """Let what is still buffered go nowhere, instead of into a complaint at exit."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _complain(*problems: str, bare: re.Pattern[str] | None = None) -> None:

@@ -18,7 +18,7 @@ from authproxy.cli.token_verdict import peppers_of, verdict_on, zone_of
 from authproxy.core.pepper import Pepper
 from authproxy.core.record import TokenRecord, UserId, user_id_text
 from authproxy.core.token import MAX_TOKEN_LENGTH, SECRET_BYTES, Token, generate, is_prefix, parse
-from authproxy.errors import MaterialError
+from authproxy.errors import MaterialError, SecretError, why
 
 _FIRST_VERSION: Final = 1
 _REFUSAL: Final = (
@@ -280,7 +280,7 @@ def _read_token(file: Path | None) -> tuple[Token | None, str]:
         else:
             text = sys.stdin.buffer.read(2 * MAX_TOKEN_LENGTH)
     except OSError as error:
-        raise MaterialError(source, f"cannot be read: {(error.strerror or 'unknown error').lower()}") from error
+        raise SecretError(f"{source}: cannot be read: {why(error)}") from error
     return parse(text.strip()), source
 
 

@@ -4,6 +4,8 @@ import shlex
 from enum import Enum
 from typing import Final
 
+from cryptography import x509
+
 from authproxy.errors import MaterialError
 from authproxy.keystore.reading import Content
 
@@ -41,6 +43,17 @@ def format_of(data: bytes) -> Format:
     if head.startswith(b"\x30") and b"-----BEGIN " not in data:
         return Format.PKCS12 if _is_pkcs12(head) else Format.DER
     return Format.PEM
+
+
+def is_der_certificate(data: bytes) -> bool:
+    """Return whether it is one certificate in DER, and nothing else."""
+    if format_of(data) is not Format.DER:
+        return False
+    try:
+        x509.load_der_x509_certificate(data)
+    except ValueError:
+        return False
+    return True
 
 
 def refuse_unread_formats(content: Content) -> None:

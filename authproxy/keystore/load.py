@@ -6,7 +6,7 @@ from authproxy.core.secret import Secret
 from authproxy.errors import MaterialError
 from authproxy.keystore.blocks import Text, decode, read_blocks
 from authproxy.keystore.combined import from_text
-from authproxy.keystore.formats import STORES, format_of, refuse_stores, refuse_unread_formats
+from authproxy.keystore.formats import STORES, format_of, is_der_certificate, refuse_stores, refuse_unread_formats
 from authproxy.keystore.lineage import lineage_of, stray_notes
 from authproxy.keystore.model import Keystore
 from authproxy.keystore.parts import missing, private_key
@@ -56,7 +56,7 @@ def load_pem_pair(name: str, certificate: Path, key: Path, password: Secret[byte
 def _refuse_if_exposed(content: Content) -> tuple[str, ...]:
     # Certificates alone may be read by everybody: that the key is missing is told then, not who may read them.
     is_keyless = b"-----BEGIN CERTIFICATE-----" in content.data and b"PRIVATE KEY" not in content.data
-    return () if is_keyless else refuse_if_exposed(content)
+    return () if is_keyless or is_der_certificate(content.data) else refuse_if_exposed(content)
 
 
 def _pem_text(content: Content) -> Text:

@@ -50,3 +50,11 @@ def test_a_command_does_its_work_without_them(closed):
 def test_a_complaint_that_nobody_reads_leaves_its_exit_code():
     """For whatever has started us looks at that."""
     assert shell("2>&-", sys.executable, "-m", "authproxy", "check", "-c", "/nowhere/authproxy.yaml").returncode == 78
+
+
+@pytest.mark.parametrize("command", [["version"], ["schema"], ["pepper", "new"]], ids=" ".join)
+def test_a_full_disk_is_told_in_one_line(command):
+    """With exit code 1, whether the output is longer than a buffer or not; it was a traceback."""
+    ended = shell(">/dev/full", sys.executable, "-m", "authproxy", *command)
+
+    assert (ended.returncode, ended.stderr) == (1, "authproxy: cannot write: no space left on device\n")

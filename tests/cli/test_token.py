@@ -249,8 +249,12 @@ def test_inspect_of_no_token_fails(token, text):
 
 
 def test_a_file_that_is_not_there(token):
-    """One clause with its name."""
-    assert str(token("inspect", "--file", "nowhere").exception) == "nowhere: cannot be read: no such file or directory"
+    """One clause with its name, and 77 as for every secret that cannot be read: 1 is a token that is not accepted."""
+    for name in ("inspect", "verify"):
+        told = token(name, "--file", "nowhere").exception
+
+        assert str(told) == "nowhere: cannot be read: no such file or directory"
+        assert (type(told), told.exit_code) == (SecretError, 77)
 
 
 # ---------------------------------------------------------------- verify

@@ -2,7 +2,13 @@
 
 import pytest
 from cryptography import x509
-from cryptography.hazmat.primitives.serialization import BestAvailableEncryption, Encoding, pkcs12
+from cryptography.hazmat.primitives.serialization import (
+    BestAvailableEncryption,
+    Encoding,
+    NoEncryption,
+    PrivateFormat,
+    pkcs12,
+)
 from cryptography.x509.oid import ExtensionOID
 
 from authproxy.core.secret import Secret
@@ -63,6 +69,18 @@ def test_a_key_of_any_kind_beside_a_certificate_is_no_certificate_alone(put, ser
 
     with pytest.raises(SecretError, match="a private key that everybody may read"):
         load_file("site", path)
+
+
+def test_a_certificate_in_der_may_be_read_by_everybody(put, server):
+    """That it is DER is told; a key in DER is told of by who may read it."""
+    key = server.key.private_bytes(Encoding.DER, PrivateFormat.PKCS8, NoEncryption())
+
+    with pytest.raises(MaterialError, match="is binary DER, convert it"):
+        load_file("site", put("site.der", server.certificate.public_bytes(Encoding.DER), 0o644))
+    with pytest.raises(SecretError, match="a private key that everybody may read"):
+        load_file("site", put("key.der", key, 0o644))
+    with pytest.raises(SecretError, match="a private key that everybody may read"):
+        load_file("site", put("both.der", server.certificate.public_bytes(Encoding.DER) + key, 0o644))
 
 
 @pytest.mark.parametrize("order", ["klmr", "rmlk", "mrkl", "lmkr"])
