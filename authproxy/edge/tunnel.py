@@ -73,7 +73,7 @@ class Tunnel(Ends):
         """Tell a WebSocket that the proxy goes away once a frame is out whole; other tunnels are just closed."""
         if self._over or self._closing:
             return
-        if self._tracker is None:
+        if self._tracker is None or self._is_half:
             self.end("drained")
         elif self._tracker.at_boundary:
             self._say_goodbye(GOING_AWAY)
@@ -110,7 +110,7 @@ class Tunnel(Ends):
         """End because whoever opened this may do so no longer; a WebSocket between two frames is told."""
         if self._over or self._closing:
             return
-        if self._tracker is None or not self._tracker.at_boundary:
+        if self._tracker is None or self._is_half or not self._tracker.at_boundary:
             self.end("revoked")
             return
         self._is_revoked = True
@@ -118,7 +118,10 @@ class Tunnel(Ends):
 
     def on_deadline(self) -> None:
         """Silent for too long."""
-        self.end("drained" if self._closing else "tunnel-idle")
+        if self._is_revoked:
+            self.end("revoked")
+        else:
+            self.end("drained" if self._closing else "tunnel-idle")
 
     def end(self, reason: str) -> None:
         """Close both sides."""
@@ -170,8 +173,8 @@ class Tunnel(Ends):
         return self._pass_end(self._upstream.end)
 
     def _pass_end(self, end: Callable[[], None]) -> bool:
-        # A WebSocket says goodbye in frames, both ways: an end without is one, whoever says it (RFC 6455, 7.1.1).
-        if self._tracker is not None or self._is_half or self._over:
+        # Whoever was told goodbye has nothing more to say.
+        if self._is_half or self._over or self._closing:
             return False
         self._is_half = True
         end()

@@ -102,6 +102,7 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "an_upgrade_that_is_none_is_not_forwarded, a_101_to_another_protocol_is_502, a_101_to_a_body_is_502, "
         "an_upgrade_needs_a_credential, an_http_10_upgrade_is_ignored, "
         "a_request_behind_a_granted_upgrade_belongs_to_the_tunnel, another_protocol_passes_where_a_route_allows_it, "
+        "a_client_that_has_said_its_last_still_hears, an_upstream_that_has_said_its_last_still_hears, "
         "another_protocol_ends_for_the_client_as_it_ended_upstream, "
         "another_protocol_ends_for_the_upstream_as_the_client_ended_it, "
         "a_protocol_that_a_route_does_not_name_is_not_asked_for",

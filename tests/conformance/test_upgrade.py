@@ -4,7 +4,7 @@ import pytest
 
 from tests.conformance.conftest import _base
 from tests.conformance.proxy import ALICE, BOB, GOOD, post, request, start, token
-from tests.conformance.upstream import early, reply, shut
+from tests.conformance.upstream import early, reply
 
 pytestmark = pytest.mark.promise
 
@@ -129,6 +129,7 @@ def test_a_request_behind_a_granted_upgrade_belongs_to_the_tunnel(proxy, wire, u
 
     assert answer.status == 101
     assert wire.rest() == behind
+    wire.close()
     assert [seen.target for seen in upstream.requests] == [b"/ws"]
     assert proxy.wait_access(answer.one("X-Request-Id"))["received"] == len(behind)
 
@@ -256,34 +257,3 @@ def test_a_protocol_that_a_route_does_not_name_is_not_asked_for(other, upstream,
     """An ordinary request then; WebSockets go too when they are not named."""
     assert other.ask(request("GET /x HTTP/1.1", "Connection: Upgrade", f"Upgrade: {name}")).status == 200
     assert upstream.requests[0].all("Upgrade") == []
-
-
-PROTO = request("GET /x HTTP/1.1", "Connection: Upgrade", "Upgrade: tcp-x")
-GRANTED = b"HTTP/1.1 101 X\r\nConnection: Upgrade\r\nUpgrade: tcp-x\r\n\r\n"
-
-
-@pytest.mark.parametrize(("then", "end"), [("close", "clean"), ("cut", "cut"), ("reset", "cut")])
-def test_another_protocol_ends_for_the_client_as_it_ended_upstream(other, upstream, then, end):
-    """It may have no other way to tell what is whole; a WebSocket has its frames."""
-    upstream.answer(lambda turn: (turn.send(GRANTED), turn.read(2), getattr(turn, then)()))
-    other.send(PROTO)
-    assert other.interim().status == 101
-    other.send(b"go")
-    other.rest()
-
-    assert other.end == end
-
-
-@pytest.mark.parametrize(("leave", "end"), [("shut", "clean"), ("close", "cut"), ("reset", "cut")])
-def test_another_protocol_ends_for_the_upstream_as_the_client_ended_it(other, upstream, leave, end):
-    """Only close_notify is an end."""
-    upstream.answer(lambda turn: (turn.send(GRANTED), turn.read(1000)))
-    other.send(PROTO)
-    assert other.interim().status == 101
-    other.send(b"half")
-    if leave == "shut":
-        shut(other.sock)
-    else:
-        getattr(other, leave)()
-
-    assert upstream.end_of(upstream.requests[0]) == end

@@ -354,7 +354,7 @@ def test_a_websocket_ends_with_the_credential_that_opened_it(house, websocket, c
     assert frame == (8, (1008).to_bytes(2, "big"))
 
 
-def test_a_revoked_websocket_ends_though_its_client_goes_on(house, service, websocket):
+def test_a_revoked_websocket_ends_though_its_client_goes_on(house, service, websocket, until):
     """Whoever heeds no close frame is cut off soon, and the service hears nothing of what he says meanwhile."""
     running = house.start()
     talk = websocket()
@@ -374,6 +374,7 @@ def test_a_revoked_websocket_ends_though_its_client_goes_on(house, service, webs
 
     assert not open_still
     assert b"go on" not in b"".join(service.heard)
+    until(lambda: [line.get("reason") for line in running.access_lines() if line["status"] == 101] == ["revoked"])
 
 
 def test_a_websocket_survives_a_reload_that_leaves_its_user_alone(house, websocket):
