@@ -26,7 +26,9 @@ def health_check(settings: Health | None, authority: bytes) -> HealthCheck | Non
     """Return the check that the settings wish for; `authority` is what Host says if they do not."""
     if settings is None:
         return None
-    host = authority if settings.host is None else settings.host.encode()
+    named = settings.host
+    # An address of IPv6 stands in brackets there, as in a URL.
+    host = authority if named is None else (f"[{named}]" if ":" in named else named).encode()
     head = (
         b"GET %b HTTP/1.1\r\nHost: %b\r\nUser-Agent: authproxy-health\r\nAccept: */*\r\nConnection: close\r\n\r\n"
         % (settings.path.encode(), host)
