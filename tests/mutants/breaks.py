@@ -77,7 +77,7 @@ BREAKS: Final[dict[str, Break]] = {
         "or folded in self._identity:\n                return PASS",
     ),
     "our tokens and cookies": Break(
-        "edge/forward.py", "route.zone is not None or carries_our_token(", "route.zone is not None and carries_our_token("
+        "edge/forward.py", "not (decided or carries_our_token(", "not (decided and carries_our_token("
     ),
     "X-Forwarded-* and kin": Break(
         "edge/connection.py", "if runtime.trusted and is_within(self._peer.address, runtime.trusted):", "if runtime.trusted:"
@@ -86,7 +86,7 @@ BREAKS: Final[dict[str, Break]] = {
     "everything else": Break("core/names.py", "            return DROP\n        return PASS\n", "            return DROP\n        return DROP\n"),
     "3. What goes upstream: Host": Break("edge/forward.py", "route.upstream_host or head.host", "head.host"),
     "a route's own fields": Break(
-        "edge/forward.py", 'if fold(line.partition(b":")[0]) not in rules.dropped', 'if line.partition(b":")[0] not in rules.dropped'
+        "edge/forward.py", 'in lines if fold(line.partition(b":")[0]) not in rules.dropped', 'in lines if line.partition(b":")[0] not in rules.dropped'
     ),
     # ---------------------------------------------------------------- 4. The answer
     "a head within 64 KiB": Break("http1/answer.py", "MAX_ANSWER_HEAD: Final = 64 * 1024", "MAX_ANSWER_HEAD: Final = 65 * 1024"),
@@ -110,10 +110,10 @@ BREAKS: Final[dict[str, Break]] = {
     "tried again": Break("edge/outcome.py", "failure is Failure.CLOSED and not self._retried and", "failure is Failure.CLOSED and"),
     "502, 504, JSON or a page": Break("edge/refusal.py", "502: AnswerClass.UPSTREAM", "502: AnswerClass.UNAVAILABLE"),
     "an answer before the end of the request": Break(
-        "edge/exchange.py", "close = request.close or not self.request_done or services", "close = request.close or services"
+        "edge/exchange.py", "request.close = request.close or not self.request_done", "request.close = request.close"
     ),
     # ---------------------------------------------------------------- 5. Time and size
-    "handshake": Break("door/acceptor.py", "arrival.begun + self.handshake", "arrival.begun + 60"),
+    "handshake": Break("door/acceptor.py", "begun + self.handshake", "begun + 60"),
     "head": Break("edge/carrier.py", 'Malformed(408, "head took too long")', 'Malformed(400, "head took too long")'),
     "body": Break("edge/exchange.py", 'status=408, reason="body-timeout"', 'status=400, reason="body-timeout"'),
     "max_body": Break(
