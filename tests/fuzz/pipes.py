@@ -53,6 +53,14 @@ class Pipe(asyncio.Transport):
             self.written += data
 
     @override
+    def can_write_eof(self) -> bool:
+        return True
+
+    @override
+    def write_eof(self) -> None:
+        """Nothing more comes from the proxy; the client goes when its case says so."""
+
+    @override
     def is_closing(self) -> bool:
         return bool(self.end) or self.lost
 
@@ -130,6 +138,11 @@ class Behind(Pipe):
         if not self._is_scheduled:
             self._is_scheduled = True
             self._loop.call_soon(self._serve)
+
+    @override
+    def write_eof(self) -> None:
+        """What is in a tunnel has no more to say either, once the other side has ended."""
+        self._loop.call_soon(self.end_from_outside, "clean")
 
     @property
     def is_busy(self) -> bool:

@@ -14,8 +14,8 @@ import click
 
 from tests.websocket.suite import Outcomes, Range, differences, outcomes
 
-_GROUPS: Final = tuple(f"{number}.*" for number in range(1, 14))
-"""All of Autobahn's cases; some groups take minutes."""
+GROUPS: Final = tuple(f"{number}.*" for number in (1, 2, 3, 4, 5, 6, 7, 9, 10, 12, 13))
+"""All of Autobahn's cases (it has no 8 and no 11); some groups take minutes."""
 
 
 def _run(about: str, port: int, cases: Sequence[str], at_once: int) -> Outcomes:
@@ -36,7 +36,7 @@ def _count(found: Outcomes) -> str:
 @click.option("--cases", default="", metavar="1.*,9.1.1", help="Some only; all by default.")
 @click.option("--at-once", type=click.IntRange(1), default=4, show_default=True, help="Cases under way at a time.")
 def main(*, cases: str, at_once: int) -> None:
-    chosen = cases.split(",") if cases else _GROUPS
+    chosen = cases.split(",") if cases else GROUPS
     with Range() as place:
         straight = _run("straight", place.straight, chosen, at_once)
         through = _run("through the proxy", place.through, chosen, at_once)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import pytest
 
+from tests.websocket.run import GROUPS
 from tests.websocket.suite import SHORT, Outcome, Range, differences, outcomes
 
 OUTCOME = Outcome(behavior="OK", close="OK", code=1000, clean=True, frames=(("1", 1), ("8", 1)))
@@ -30,6 +31,11 @@ def test_the_proxy_changes_no_websocket(place):
     assert set(straight) == set(SHORT)
     assert sum(one.behavior == "OK" for one in straight.values()) > len(SHORT) * 0.8
     assert differences(straight, through) == []
+
+
+def test_all_groups_are_those_of_the_short_run():
+    """A group that there is not would end `make websocket` in its midst."""
+    assert {f"{case.partition('.')[0]}.*" for case in SHORT} == set(GROUPS)
 
 
 @pytest.mark.parametrize(
