@@ -20,7 +20,7 @@ _MAX_EXTENSION: Final = 256
 _MAX_LINE: Final = _MAX_SIZE_DIGITS + len(";") + _MAX_EXTENSION
 _MAX_TRAILER_FIELDS: Final = 16
 _MAX_TRAILER_BYTES: Final = 4096
-_VISIBLE: Final = bytes(range(0x20, 0x7F)) + b"\t"
+_VISIBLE: Final = bytes(range(0x21, 0x7F))
 
 _WHOLE_LINE: Final = re.compile(rb"([0-9A-Fa-f]{1,15}+)\r\n").match
 
@@ -145,8 +145,7 @@ class ChunkedReader:
     def _read_size(self, line: bytes) -> None:
         digits, semicolon, extension = line.partition(b";")
         if semicolon:
-            # RFC 9112, 7.1.1 allows blanks around the extension; nothing but visible ASCII within.
-            digits = digits.rstrip(b" \t")
+            # RFC 9112, 7.1.1 lets bad blanks be taken; nobody needs them, and readers differ over them.
             if len(extension) > _MAX_EXTENSION or extension.translate(None, _VISIBLE):
                 raise BadChunk("extension too long or not visible ASCII")
         if not digits or len(digits) > _MAX_SIZE_DIGITS or digits.translate(None, _HEX):

@@ -180,8 +180,8 @@ def _ask_llhttp(data: bytes, message: Message, whose: str, problems: list[str]) 
         return
     body = data[message.body_start - message.start :]
     if message.framing == "chunked" and (_FRAMING_TRAILER(body) or _ODD_EXTENSION(body)):
-        # llhttp refuses some of what is dropped here in any case: framing among the trailers, and chunk extensions with
-        # blanks around them (RFC 9112, 7.1.1 lets a recipient take those) or without a good name.
+        # llhttp refuses some of what is dropped here in any case: framing among the trailers, and chunk extensions without
+        # a good name.
         return
     loop = _LOOP
     parser = HttpRequestParser(

@@ -246,7 +246,7 @@ class Maker:
             size = rnd.choice((1, 2, len(payload), len(payload)))
             piece, payload = payload[:size], payload[size:]
             digits = rnd.choice((b"%x", b"%X", b"0%x", b"0000%x")) % len(piece)
-            parts.append(digits + rnd.choice((b"", b"", b";a", b";a=b", b' ; a="b;c"', b";" + b"e" * 255)) + b"\r\n")
+            parts.append(digits + rnd.choice((b"", b"", b";a", b";a=b", b';a="b;c"', b";" + b"e" * 255)) + b"\r\n")
             parts.append(piece + b"\r\n")
         parts.append(rnd.choice((b"0\r\n", b"000\r\n", b"0;last\r\n")))
         for _ in range(rnd.choice((0, 0, 1, 2))):
