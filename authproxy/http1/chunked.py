@@ -143,11 +143,10 @@ class ChunkedReader:
             self._check_trailer(line)
 
     def _read_size(self, line: bytes) -> None:
-        digits, semicolon, extension = line.partition(b";")
-        if semicolon:
-            # RFC 9112, 7.1.1 lets bad blanks be taken; nobody needs them, and readers differ over them.
-            if len(extension) > _MAX_EXTENSION or extension.translate(None, _VISIBLE):
-                raise BadChunk("extension too long or not visible ASCII")
+        digits, _, extension = line.partition(b";")
+        # RFC 9112, 7.1.1 lets bad blanks be taken; nobody needs them, and readers differ over them.
+        if len(extension) > _MAX_EXTENSION or extension.translate(None, _VISIBLE):
+            raise BadChunk("extension too long or not visible ASCII")
         if not digits or len(digits) > _MAX_SIZE_DIGITS or digits.translate(None, _HEX):
             raise BadChunk("size is not 1 to 15 hex digits")
         self._left = int(digits, 16)

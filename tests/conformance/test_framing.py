@@ -127,7 +127,7 @@ BAD_CHUNKS = [
     b"\r\n", b"x\r\n", b"5 \r\nhello\r\n", b" 5\r\nhello\r\n", b"+5\r\nhello\r\n", b"-5\r\nhello\r\n", b"0x5\r\nhello\r\n",
     b"5_0\r\n", b"5h\r\nhello\r\n", b"5\nhello\r\n", b"5\rhello\r\n", b"5\r\nhello\n", b"5\r\nhello0\r\n\r\n",
     b"5\r\nhelloo\r\n0\r\n\r\n", b"4\r\nhello\r\n0\r\n\r\n", b"5\r\nhello\r0\r\n\r\n", b"1000000000000000\r\n", b"0" * 16 + b"\r\n",
-    b"5 ;x\r\nhello\r\n", b"5; x\r\nhello\r\n", b"5;x=\"y z\"\r\nhello\r\n", b"5;x\ty\r\nhello\r\n", b"5;a\nb\r\nhello\r\n", b"5;a\rb\r\nhello\r\n", b"5;\x00\r\nhello\r\n", b"5;\x7f\r\nhello\r\n", b"5;\xe9\r\nhello\r\n",
+    b"5 ;x\r\nhello\r\n", b"5; x\r\nhello\r\n", b'5;x="y z"\r\nhello\r\n', b"5;x\ty\r\nhello\r\n", b"5;a\nb\r\nhello\r\n", b"5;a\rb\r\nhello\r\n", b"5;\x00\r\nhello\r\n", b"5;\x7f\r\nhello\r\n", b"5;\xe9\r\nhello\r\n",
     b"5;" + b"x" * 257 + b"\r\nhello\r\n", b"5;\n\r\nhello\r\n", b";x\r\n", b"\xd9\xa5\r\nhello\r\n",
     b"0\r\nX : 1\r\n\r\n", b"0\r\nX\r\n\r\n", b"0\r\n: 1\r\n\r\n", b"0\r\nX: a\nb\r\n\r\n", b"0\r\nX: \x00\r\n\r\n",
     b"0\r\n folded: 1\r\n\r\n", b"0\r\nX: 1\r\n y\r\n\r\n", b"0\r\nX(: 1\r\n\r\n", b"0\n\r\n", b"0\r\n\n", b"0\r\r\n\r\n",
