@@ -224,7 +224,18 @@ class Refers:
     section: str
 
 
-TruststoreName = Annotated[str | None, Refers("truststores")]
+SYSTEM_TRUST: Final = "system"
+"""What stands for the system's own authorities where servers are verified; no truststore bears that name."""
+
+
+def _none_for_system(value: object) -> object:
+    return None if value == SYSTEM_TRUST else value
+
+
+or_system: Final = BeforeValidator(_none_for_system)
+"""Reads `SYSTEM_TRUST` as None, which is what a key that is left away is."""
+
+TruststoreName = Annotated[str | None, or_system, Refers("truststores")]
 """The name of a truststore, or None; that it exists is checked with the rest of the file."""
 
 KeystoreName = Annotated[str | None, Refers("keystores")]

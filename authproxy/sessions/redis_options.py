@@ -136,7 +136,7 @@ class RedisOptions(Options):
     database: Annotated[Whole, AfterValidator(_number)] | None = None
     """The number of the database; may stand in the URL instead; by default 0."""
     trust: TruststoreName = None
-    """The truststore that its certificate must lead to; by default the system's."""
+    """The truststore that its certificate must lead to; `system`, the default, for the system's own authorities."""
     server_name: Annotated[str, AfterValidator(_server_name)] | None = None
     """The name that its certificate must hold; by default the host of the URL."""
     keystore: KeystoreName = None

@@ -3,7 +3,7 @@
 from datetime import timedelta
 from typing import Annotated, Literal
 
-from authproxy.options import Flag, Whole
+from authproxy.options import Flag, Whole, or_system
 from authproxy.settings.addresses import UpstreamUrl
 from authproxy.settings.section import Section, Wait, bounded
 from authproxy.settings.words import Name, Pin, ServerName, Several, UrlPath, at_least_one
@@ -43,8 +43,8 @@ class Upstream(Section):
 
     urls: Annotated[tuple[UpstreamUrl, ...], Several("URL")]
     """Where it is: `https://host:port`, `unix:/path`, or `http://` on this machine; one or a list that shares the work."""
-    trust: Name | None = None
-    """The truststore that its certificate must lead to; by default the system's."""
+    trust: Annotated[Name | None, or_system] = None
+    """The truststore that its certificate must lead to; `system`, the default, for the system's own authorities."""
     server_name: ServerName | None = None
     """The name that its certificate must hold; by default the host of the URL."""
     keystore: Name | None = None

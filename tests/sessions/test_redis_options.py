@@ -86,6 +86,13 @@ def test_what_makes_no_sense_is_told(more, problem):
         RedisOptions.model_validate({"kind": "redis", **more})
 
 
+def test_system_is_what_trust_is_without_a_word():
+    """The system's own authorities."""
+    told = {"kind": "redis", "url": "rediss://x"}
+
+    assert RedisOptions.model_validate({**told, "trust": "system"}) == RedisOptions.model_validate(told)
+
+
 @pytest.mark.parametrize(
     "more",
     [

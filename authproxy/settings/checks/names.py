@@ -3,7 +3,7 @@
 from collections.abc import Iterator, Mapping
 
 from authproxy.core.nearest import did_you_mean
-from authproxy.options import Options, references
+from authproxy.options import SYSTEM_TRUST, Options, references
 from authproxy.settings.checks.finding import Finding, Known
 from authproxy.settings.model import Settings
 from authproxy.settings.tree import Path
@@ -25,6 +25,9 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
             word = _ONE.get(section, section.removesuffix("s"))
             hint = did_you_mean(name, others) or f" (there are no {section})"
             yield Finding(path, f"unknown {word}{hint}")
+    if SYSTEM_TRUST in settings.truststores:
+        text = f"`trust: {SYSTEM_TRUST}` means the authorities of this system: give the truststore another name"
+        yield Finding(("truststores", SYSTEM_TRUST), text, key=True)
     yield from _circles(settings.catalogs)
 
 
