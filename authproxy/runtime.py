@@ -98,6 +98,8 @@ class Rewrite:
     """Decoded, without a final slash."""
     replacement: bytes
     """Without a final slash; empty to strip."""
+    is_for_some: bool = False
+    """Paths of the route may begin otherwise, and go on as they are."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

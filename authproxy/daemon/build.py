@@ -215,7 +215,10 @@ def _allow(settings: RouteSettings) -> AllowRules | None:
 
 def _rewrite(settings: RouteSettings) -> Rewrite | None:
     if settings.strip_prefix is not None:
-        return Rewrite(prefix=settings.strip_prefix.rstrip("/").encode(), replacement=b"")
+        prefix = settings.strip_prefix.rstrip("/")
+        return Rewrite(
+            prefix=prefix.encode(), replacement=b"", is_for_some=len(prefix) > len(settings.path.rstrip("/"))
+        )
     if settings.rewrite is not None:
         prefix = settings.path if settings.exact else settings.path.rstrip("/")
         return Rewrite(prefix=prefix.encode(), replacement=settings.rewrite.rstrip("/").encode())

@@ -71,14 +71,18 @@ def upstream_head(facts: Facts, route: Route) -> bytes | None:
 def rewrite_target(rewrite: Rewrite, target: bytes) -> bytes | None:
     """Return the target with the prefix replaced, all other bytes kept; None when that is no origin-form any more.
 
-    The prefix may be encoded in the target (`/%61dmin`), so it is walked byte by decoded byte.
+    The prefix may be encoded in the target (`/%61dmin`), so it is walked byte by decoded byte. Where it is for some of
+    the route's paths only, the others stay as they are.
     """
     position = 0
     for _ in range(len(rewrite.prefix)):
         position += 3 if target[position : position + 1] == b"%" else 1
     rest = target[position:]
-    if unquote_to_bytes(target[:position]) != rewrite.prefix or rest[:1] not in _BOUNDARIES:
-        return None
+    if unquote_to_bytes(target[:position]) != rewrite.prefix:
+        return target if rewrite.is_for_some else None
+    if rest[:1] not in _BOUNDARIES:
+        # Behind an encoded slash the path is one that begins so, as routes are matched.
+        return target if rewrite.is_for_some and rest[:3].lower() != b"%2f" else None
     if rest[:1] != b"/" and not rewrite.replacement:
         rest = b"/" + rest
     result = rewrite.replacement + rest

@@ -110,7 +110,7 @@ class Route(Section):
     headers: Headers = Headers()
     """Headers that are set or removed on the way."""
     strip_prefix: UrlPath | None = None
-    """Take this prefix off the path before forwarding."""
+    """Take this prefix off the path before forwarding; a path that does not begin with it goes on as it is."""
     rewrite: UrlPath | None = None
     """Put this in the place of the route's `path` before forwarding."""
     unusual_path: tuple[UnusualPath, ...] = ()

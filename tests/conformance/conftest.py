@@ -91,6 +91,7 @@ def proxy(
         {**api, "path": "/near/", "allow": {"networks": ["192.0.2.0/24"]}},
         {**api, "path": "/plain/", "upgrades": []},
         {**api, "path": "/gone/", "strip_prefix": "/gone"},
+        {**api, "path": "/some/", "upstream": "unusual", "strip_prefix": "/some/gone", "unusual_path": ["encoded_slash", "double_slash"]},
         {**api, "path": "/old/", "rewrite": "/new"},
         {**api, "path": "/bodies/", "body_methods": ["POST", "DELETE"]},
         {**api, "path": "/exact", "exact": True, "methods": ["PURGE"]},

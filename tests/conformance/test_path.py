@@ -130,6 +130,27 @@ def test_a_rewrite_keeps_all_other_bytes(wire, upstream, target, wanted):
     assert upstream.request().target.rstrip(b"/") == wanted.encode().rstrip(b"/")
 
 
+@pytest.mark.parametrize(
+    ("target", "wanted"),
+    [
+        ("/some/gone/x?y", "/x?y"), ("/some/%67one/x", "/x"), ("/some/gone", "/"), ("/some/x", "/some/x"), ("/some/", "/some/"),
+        ("/some", "/some"), ("/some/goner/x", "/some/goner/x"), ("/some/gone%20/x", "/some/gone%20/x"),
+        ("/some//gone/x", "/some//gone/x"), ("/some%2Fgone/x", "/x"), ("/some%2fgone%25/x", "/some%2fgone%25/x"),
+    ],
+)  # fmt: skip
+def test_a_prefix_that_is_not_there_is_not_stripped(wire, upstream, target, wanted):
+    """Where only some paths of a route begin with it, the others go on as they are."""
+    assert wire.ask(request(f"GET {target} HTTP/1.1")).status == 200
+    assert upstream.request().target == wanted.encode()
+
+
+@pytest.mark.parametrize("target", ["/some/gone%2Fx", "/some/gone%2fx", "/some/gone//x"])
+def test_what_would_be_no_path_without_its_prefix_is_refused(wire, fence, target):
+    """Unusual slashes may pass on that route, but nothing else may come of them."""
+    assert wire.ask(request(f"GET {target} HTTP/1.1")).status == 400
+    fence()
+
+
 def test_an_unknown_user_learns_no_paths(wire, fence):
     """Without a credential an existing path and another one look the same."""
     first = wire.ask(request("GET /admin/x HTTP/1.1", auth=b""))

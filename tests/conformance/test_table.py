@@ -27,7 +27,8 @@ TABLE: Final[dict[str, dict[str, str]]] = {
         "unusual_path": "a_route_may_ask_for_unusual_paths",
         "decided on the once-decoded path, by whole segments": "routes_match_the_decoded_path, "
         "routes_match_whole_segments, a_prefix_opens_itself_and_what_is_below, an_exact_route_is_its_path_alone",
-        "the client's bytes are forwarded": "one_reading_passes_byte_for_byte, a_rewrite_keeps_all_other_bytes",
+        "the client's bytes are forwarded": "one_reading_passes_byte_for_byte, a_rewrite_keeps_all_other_bytes, "
+        "a_prefix_that_is_not_there_is_not_stripped, what_would_be_no_path_without_its_prefix_is_refused",
         "field line": "well_formed_fields_pass, malformed_fields_are_refused, "
         "a_blank_before_the_first_field_is_refused, lines_end_with_crlf_and_nothing_else",
         "head 32 KiB, line 8190, 100 fields": "a_head_of_32_kib_passes, a_larger_head_is_431, a_head_without_end_is_431, "

@@ -295,6 +295,7 @@ def test_catalogs_do_not_consist_of_themselves(problems):
         "unix:/run/app.sock",
         "{urls: https://a}",
         "{urls: [https://a, https://b], trust: ca, server_name: c, keystore: main, host: upstream}",
+        "{urls: [https://a], trust: system}",
         "{urls: [http://a], unsafe_remote_plaintext: true}",
         "{urls: [https://a], timeouts: {connect: 1ms, response_head: 1d}}",
         "{urls: [https://a, https://a:444, unix:/a], health: {path: /health}}",
@@ -308,6 +309,13 @@ def test_upstreams_that_are_right(problems, upstream):
     upstream = upstream if upstream.startswith("{") else f"'{upstream}'"
 
     assert told(problems, "upstreams", f"{{legacy: {upstream}}}") == []
+
+
+def test_system_is_no_name_for_a_truststore(problems):
+    """`trust: system` means the system's own authorities; with a truststore of that name it could mean two."""
+    assert told(problems, "truststores", "{system: {file: ca.pem}}") == [
+        "truststores.system: `trust: system` means the authorities of this system: give the truststore another name"
+    ]
 
 
 PIN = "sha256/47DEQpj8HBSa+/TImW+5JCeuQeRkm5NMpJWZG3hSuFU="
@@ -381,6 +389,10 @@ def test_upstreams_that_are_wrong(problems, upstream, line):
         "path: /, allow: {groups: [admins], networks: [10.0.0.0/8, 192.0.2.1, 'fd00::/8']}",
         "path: /, headers: {request: {X-A: b c, X-B: null, X-C: {env: C}, Authorization: {file: a}}, response: {Server: null}}",
         "path: /a, strip_prefix: /a, max_body: 64MiB, upgrades: []",
+        "path: /, strip_prefix: /admin",
+        "path: /a/b, strip_prefix: /a",
+        "path: /a/, strip_prefix: /a/b/c",
+        "path: /a/b, exact: true, strip_prefix: /a",
         "path: /a, rewrite: /b",
         "path: /, unusual_path: [semicolon, double_slash, encoded_slash]",
     ],
@@ -430,8 +442,13 @@ NEUTRAL = "a host has no scheme and no path, as in app.example.org"
          "unusual_path: a public route asks nobody: take `unusual_path` or `public: true` away"),
         ("path: /, unusual_path: [dots]", "unusual_path[0]: must be one of semicolon, double_slash, encoded_slash"),
         ("path: /api/*", "path: a path needs no *: it covers everything under it by whole segments: /a is /a/b too"),
-        ("path: /t, strip_prefix: /api", "strip_prefix: must be the route's path or whole leading segments of it: /t"),
-        ("path: /strip, strip_prefix: /str", "strip_prefix: must be the route's path or whole leading segments of it: /strip"),
+        *(
+            (f"{route}, strip_prefix: {prefix}", "strip_prefix: must be the route's path, whole leading segments of it or a path under it: " + path)
+            for route, prefix, path in (
+                ("path: /t", "/api", "/t"), ("path: /strip", "/str", "/strip"), ("path: /str", "/strip", "/str"),
+                ("path: /, exact: true", "/a", "/"),
+            )
+        ),
         ("path: /a, strip_prefix: /a, rewrite: /b", "rewrite: strip_prefix and rewrite exclude one another: keep one"),
         ("path: /, headers: {request: {Host: a}}", "headers.request.Host: this header is the proxy's own business: the upstream's `host` decides"),
         ("path: /, headers: {request: {transfer_encoding: a}}", "headers.request.transfer_encoding: this header is the proxy's own business"),

@@ -24,8 +24,8 @@ def check(settings: Settings, known: Known) -> Iterator[Finding]:
         yield from _headers((*here, "headers", "response"), route.headers.response, frozenset())
         if route.strip_prefix is not None and route.rewrite is not None:
             yield Finding((*here, "rewrite"), "strip_prefix and rewrite exclude one another: keep one", key=True)
-        if route.strip_prefix is not None and not _is_under(route.path, route.strip_prefix):
-            text = f"must be the route's path or whole leading segments of it: {route.path}"
+        if route.strip_prefix is not None and not _can_strip(route, route.strip_prefix):
+            text = f"must be the route's path, whole leading segments of it or a path under it: {route.path}"
             yield Finding((*here, "strip_prefix"), text)
         if route.allow is not None and not (route.allow.users or route.allow.groups or route.allow.networks):
             yield Finding((*here, "allow"), "needs users, groups or networks; leave it away to let the whole zone in")
@@ -39,6 +39,11 @@ def _serves_http(settings: Settings, known: Known) -> bool:
     if settings.listeners:
         return any(listener.mode != "tcp" for listener in settings.listeners.values())
     return known.is_empty("listeners")
+
+
+def _can_strip(route: Route, prefix: str) -> bool:
+    """Return whether any path of the route begins so."""
+    return _is_under(route.path, prefix) or (not route.exact and _is_under(prefix, route.path))
 
 
 def _is_under(path: str, prefix: str) -> bool:
