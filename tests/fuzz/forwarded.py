@@ -163,7 +163,9 @@ def _identity_of(request: Message) -> dict[bytes, list[bytes]]:
 _ODD_EXTENSION: Final = re.compile(
     rb"""(?m)^[0-9A-Fa-f]+(?!(?:;[\w!#$%&'*+.^`|~-]+(?:=(?:[\w!#$%&'*+.^`|~-]+|"[^"\\\r\n]*"))?)*\r\n)[ \t;][^\r\n]*\r\n"""
 ).search
-_FRAMING_TRAILER: Final = re.compile(rb"(?i)\n(content-length|transfer-encoding)\s*:").search
+_TRAILER_COUNTED_TWICE: Final = re.compile(
+    rb"(?i)\n(content-length|content-type|transfer-encoding|host|" + b"|".join(_ONCE_FOR_AIOHTTP) + rb")\s*:"
+).search
 
 
 class _Deaf(BaseProtocol):
@@ -179,9 +181,9 @@ def _ask_llhttp(data: bytes, message: Message, whose: str, problems: list[str]) 
     if message.method.decode() not in _KNOWN_METHODS or any(names.count(name) > 1 for name in _ONCE_FOR_AIOHTTP):
         return
     body = data[message.body_start - message.start :]
-    if message.framing == "chunked" and (_FRAMING_TRAILER(body) or _ODD_EXTENSION(body)):
-        # llhttp refuses some of what is dropped here in any case: framing among the trailers, and chunk extensions without
-        # a good name.
+    if message.framing == "chunked" and (_TRAILER_COUNTED_TWICE(body) or _ODD_EXTENSION(body)):
+        # aiohttp refuses some of what is dropped here in any case: trailers of a name that its head has or that is framing,
+        # and chunk extensions without a good name.
         return
     loop = _LOOP
     parser = HttpRequestParser(
