@@ -168,7 +168,9 @@ def test_chunks_broken_from_the_start_are_refused_too(wire, upstream, framed):
 
 def test_identity_in_trailers_goes_nowhere(wire, upstream):
     """What a trailer says of the caller is dropped with all trailers."""
-    framed = b"5\r\nhello\r\n0\r\nX-Authproxy-User: root\r\nAuthorization: x\r\nHost: evil.test\r\nContent-Length: 3\r\n\r\n"
+    framed = (
+        b"5\r\nhello\r\n0\r\nX-Authproxy-User: root\r\nAuthorization: x\r\nHost: evil.test\r\nContent-Length: 3\r\n\r\n"
+    )
 
     assert wire.ask(chunked(framed)).status == 200
     assert upstream.request().framed == b"5\r\nhello\r\n0\r\n\r\n"
