@@ -126,7 +126,7 @@ BREAKS: Final[dict[str, Break]] = {
     "others are not held up": Break(
         "edge/connection.py",
         "        self._buffer = data\n        self.line.unhold()\n        if data.count",
-        '        self._buffer = data\n        __import__("time").sleep(15)\n        if data.count',
+        '        self._buffer = data\n        __import__("time").sleep(60)\n        if data.count',
     ),
     # ---------------------------------------------------------------- 6. Credentials
     "Bearer or Token": Break("core/bearer.py", "(?is:(?:bearer|token) +", "(?s:(?:bearer|token) +"),

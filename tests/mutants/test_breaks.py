@@ -4,7 +4,7 @@ import pytest
 
 from tests.mutants.breaks import Break
 from tests.mutants.operators import mutants
-from tests.mutants.rows import broken
+from tests.mutants.rows import broken, problems
 
 
 def test_a_break_that_does_not_fit_is_told():
@@ -15,6 +15,11 @@ def test_a_break_that_does_not_fit_is_told():
     for source in ("two = 1", "one = one"):
         with pytest.raises(LookupError, match=r"a\.py: stands \d times there, not once: 'one'"):
             broken(source, edit)
+
+
+def test_every_row_has_a_break_that_fits():
+    """Code that moves takes its break along, in the same commit."""
+    assert problems() == []
 
 
 def test_mutants_have_names_of_their_own():
